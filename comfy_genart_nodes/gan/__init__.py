@@ -1,0 +1,1 @@
+"""The engine for generative adversarial networks: plain torch, no ComfyUI."""

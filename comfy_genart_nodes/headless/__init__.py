@@ -1,0 +1,1 @@
+"""The `genart` command: set up, serve, run, train, fetch data."""

@@ -1,0 +1,1 @@
+"""The only rooms that import ComfyUI: sockets, schemas, folders, memory, progress."""
