@@ -1,0 +1,59 @@
+"""Writing files so that a crash, a full disk or a virus scanner leaves no half of one."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import GenartError
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Rename over `path`, trying for a while where a virus scanner holds it open (Windows)."""
+    for attempt in range(10):
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if attempt == 9:
+                raise
+            time.sleep(0.1 * (attempt + 1))
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it when the block ends well, else remove it.
+
+    Raises:
+        GenartError: when the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        replace(temporary, path)
+    except OSError as error:
+        raise GenartError(
+            f"Could not write {path}: {error.strerror or error}; free some space or choose a "
+            "folder that can be written."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_name(name: str, what: str) -> str:
+    """Return a name that is one plain path component.
+
+    Raises:
+        GenartError: when it is empty, hidden, or would leave its folder.
+    """
+    forbidden = set('/\\:*?"<>|\0')
+    if not name.strip() or name != name.strip() or name.startswith(".") or name.endswith("."):
+        raise GenartError(f"{what} {name!r} will not do: give it a name that begins with a letter.")
+    if forbidden & set(name) or not name.isprintable() or len(name.encode()) > 200:
+        raise GenartError(
+            f"{what} {name!r} will not do: use letters, digits, spaces, - and _ only, "
+            "no slashes or '..'."
+        )
+    return name

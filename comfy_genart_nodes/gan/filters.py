@@ -1,0 +1,67 @@
+"""The [1, 3, 3, 1] low-pass filter around StyleGAN2's changes of resolution.
+
+Nearest-neighbour shortcuts leave a grid in the pictures (Zhang 2019, Karras et al. 2020), so every
+factor-2 step is filtered. None of the functions inserts zeros: the samples that are zero are never
+multiplied. Borders are padded with zeros, as in the networks that others trained.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
+
+
+def blur(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -> Tensor:
+    """Filter every channel with the separable [1, 3, 3, 1] / 8 kernel.
+
+    Args:
+        x: [n, c, h, w].
+        padding: zeros added on each side; the result is `2 * padding - 3` larger before striding.
+        gain: factor on the result (4 where the input stands for a zero-inserted picture).
+        stride: keep every stride-th sample of each axis.
+    """
+    taps = torch.tensor(_TAPS, dtype=x.dtype, device=x.device)
+    kernel = torch.outer(taps, taps) * gain
+    weight = kernel.expand(x.shape[1], 1, 4, 4)
+    return F.conv2d(x, weight, stride=stride, padding=padding, groups=x.shape[1])
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Double both sides with the filter, `[n, c, h, w] -> [n, c, 2h, 2w]`.
+
+    The polyphase form of [1, 3, 3, 1] at factor 2 is bilinear interpolation; a ring of zeros
+    makes its border that of the zero-padded filter.
+    """
+    return F.interpolate(F.pad(x, (1, 1, 1, 1)), scale_factor=2, mode="bilinear")[..., 2:-2, 2:-2]
+
+
+def downsample(x: Tensor) -> Tensor:
+    """Halve both (even) sides with the filter, `[n, c, 2h, 2w] -> [n, c, h, w]`."""
+    return blur(x, padding=1, stride=2)
+
+
+def convolve_upsampled(x: Tensor, weight: Tensor) -> Tensor:
+    """Upsample by 2, filter and convolve, `[n, c, h, w] -> [n, k, 2h, 2w]`.
+
+    A transposed convolution computes the unfiltered result without its zeros; the filter commutes
+    with the convolution and comes last.
+
+    Args:
+        x: [n, c, h, w].
+        weight: [k, c, 3, 3].
+    """
+    doubled = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [n, k, 2h+1, 2w+1]
+    return blur(doubled, padding=1, gain=4.0)
+
+
+def convolve_downsampled(x: Tensor, weight: Tensor) -> Tensor:
+    """Filter, convolve and halve, `[n, c, 2h, 2w] -> [n, k, h, w]`.
+
+    Args:
+        x: [n, c, 2h, 2w].
+        weight: [k, c, 3, 3] or [k, c, 1, 1].
+    """
+    if weight.shape[-1] == 1:
+        return F.conv2d(downsample(x), weight)
+    return F.conv2d(blur(x, padding=2), weight, stride=2)

@@ -1,0 +1,227 @@
+"""Latents of a GAN: made from seeds, picked, joined, and walked through.
+
+They are kept untruncated; psi and cutoff belong to sampling.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import GenartError
+from .stylegan2 import Generator, StyleGAN2Spec
+
+Space = Literal["z", "w", "w+"]
+PathMode = Literal["slerp z", "lerp w"]
+SEED_LIMIT = 2**32
+
+
+@dataclass(frozen=True, eq=False)
+class GANLatent:
+    """A batch of latents of one network.
+
+    Attributes:
+        space: "z" (the prior), "w" (mapped) or "w+" (mapped, one vector a layer).
+        tensor: z [n, z_dim], w [n, w_dim] or w+ [n, num_ws, w_dim]; float32.
+        classes: [n, c_dim], one-hot or blended, where the network has classes and space is z.
+        seeds: the seed of each, or 2**32 where there is none (in between two).
+        model: hash of the network, "" where unknown.
+    """
+
+    space: Space
+    tensor: Tensor
+    classes: Tensor | None
+    seeds: tuple[int, ...]
+    model: str
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+
+NO_SEED = SEED_LIMIT
+
+
+def from_seeds(
+    spec: StyleGAN2Spec, seed: int, count: int, class_index: int | None = None, model: str = ""
+) -> GANLatent:
+    """Draw z for seeds `seed, seed + 1, ...`, as NVIDIA's tools draw them.
+
+    Args:
+        spec: the network's.
+        seed: 0 to 2**32 - 1; later ones wrap around.
+        count: how many.
+        class_index: which class to make; None in a network without classes.
+        model: hash of the network.
+
+    Raises:
+        GenartError: when the class does not exist.
+    """
+    seeds = tuple((seed + i) % SEED_LIMIT for i in range(count))
+    drawn = [np.random.RandomState(s).randn(1, spec.z_dim) for s in seeds]
+    z = torch.from_numpy(np.concatenate(drawn)).float()
+    return GANLatent("z", z, _one_hot(spec, class_index, count), seeds, model)
+
+
+def _one_hot(spec: StyleGAN2Spec, class_index: int | None, count: int) -> Tensor | None:
+    if not spec.c_dim:
+        if class_index is not None:
+            raise GenartError("This network has no classes: leave the class at -1.")
+        return None
+    if class_index is None or not 0 <= class_index < spec.c_dim:
+        raise GenartError(
+            f"This network has {spec.c_dim} classes: choose one from 0 to {spec.c_dim - 1}."
+        )
+    classes = torch.zeros(count, spec.c_dim)
+    classes[:, class_index] = 1
+    return classes
+
+
+def pick(latent: GANLatent, indices: Sequence[int]) -> GANLatent:
+    """The latents at some places of a batch, in the order asked; negative ones count from the end.
+
+    Raises:
+        GenartError: when a place does not exist or none is asked for.
+    """
+    n = len(latent)
+    wrong = [i for i in indices if not -n <= i < n]
+    if wrong or not indices:
+        raise GenartError(
+            f"There is no latent {wrong[0]}: the batch has 0 to {n - 1}."
+            if wrong
+            else f"Say which latents to pick, from 0 to {n - 1}."
+        )
+    chosen = list(indices)
+    return replace(
+        latent,
+        tensor=latent.tensor[chosen],
+        classes=None if latent.classes is None else latent.classes[chosen],
+        seeds=tuple(latent.seeds[i] for i in chosen),
+    )
+
+
+def join(a: GANLatent, b: GANLatent) -> GANLatent:
+    """Two batches of one network and space, one after the other.
+
+    Raises:
+        GenartError: when they belong to different networks or spaces.
+    """
+    if a.model != b.model:
+        raise GenartError("These latents belong to different GANs: join latents of the same one.")
+    if a.space != b.space:
+        raise GenartError(
+            f"Latents in {a.space} and in {b.space} do not join: bring both into the same space."
+        )
+    classes = None
+    if a.classes is not None and b.classes is not None:
+        classes = torch.cat([a.classes, b.classes])
+    return GANLatent(a.space, torch.cat([a.tensor, b.tensor]), classes, a.seeds + b.seeds, a.model)
+
+
+def repeat(latent: GANLatent, times: int) -> GANLatent:
+    """The whole batch, some times over."""
+    return pick(latent, list(range(len(latent))) * times)
+
+
+def to_w(generator: Generator, latent: GANLatent) -> GANLatent:
+    """Map latents in z to w; others are already there.
+
+    The classes are spent: w holds them.
+    """
+    if latent.space != "z":
+        return latent
+    device = next(generator.mapping.parameters()).device
+    classes = None if latent.classes is None else latent.classes.to(device)
+    with torch.no_grad():
+        w = generator.mapping(latent.tensor.to(device), classes).cpu()
+    return replace(latent, space="w", tensor=w, classes=None)
+
+
+def path(
+    keys: GANLatent,
+    frames: int,
+    mode: PathMode = "slerp z",
+    loop: bool = True,
+    generator: Generator | None = None,
+) -> GANLatent:
+    """Walk through a batch of latents.
+
+    Frames lie at equal steps of the key number. A loop returns towards the first key and stops one
+    step short of it, so that a repeated clip neither jumps nor dwells; an open path shows the
+    first and the last key.
+
+    Args:
+        keys: at least two.
+        frames: how many latents to return.
+        mode: along great circles of z (norms interpolated), or along straight lines of w.
+        loop: close the path.
+        generator: maps z to w; needed for straight lines of w from keys in z.
+
+    Returns:
+        `frames` latents, in z or (mode "lerp w") w or w+.
+
+    Raises:
+        GenartError: with fewer than two keys or frames, or when mode and keys do not fit.
+    """
+    if len(keys) < 2:
+        raise GenartError("A path needs at least two latents as keys: raise the batch, or join.")
+    if frames < 1:
+        raise GenartError("A path needs at least one frame.")
+    if mode == "slerp z" and keys.space != "z":
+        raise GenartError(
+            f"These latents are in {keys.space}, where great circles mean nothing: use lerp w."
+        )
+    if mode == "lerp w" and keys.space == "z":
+        if generator is None:
+            raise GenartError("To walk in w from latents in z, wire the GAN too.")
+        keys = to_w(generator, keys)
+
+    spans = len(keys) if loop else len(keys) - 1
+    positions = torch.arange(frames, dtype=torch.float64) * spans
+    positions = positions / (frames if loop else max(frames - 1, 1))
+    start = positions.floor().clamp(max=spans - 1 if not loop else spans).long()
+    t = (positions - start).float()
+    a, b = start % len(keys), (start + 1) % len(keys)
+    blend = _slerp if mode == "slerp z" else torch.lerp
+    tensor = keys.tensor
+    weight = t.reshape(-1, *[1] * (tensor.dim() - 1))
+    classes = None
+    if keys.classes is not None:
+        classes = torch.lerp(keys.classes[a], keys.classes[b], t[:, None])
+    seeds = tuple(
+        keys.seeds[int(i)] if float(f) == 0 else NO_SEED for i, f in zip(a, t, strict=True)
+    )
+    moved = blend(tensor[a], tensor[b], weight)
+    return GANLatent(keys.space, moved, classes, seeds, keys.model)
+
+
+def _slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Great circle from a to b, `[n, d]`; the norm goes linearly. Exact at t = 0 and 1."""
+    norm_a, norm_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    unit_a, unit_b = a / norm_a.clamp(min=1e-12), b / norm_b.clamp(min=1e-12)
+    cosine = (unit_a * unit_b).sum(dim=1, keepdim=True).clamp(-1, 1)
+    angle = cosine.acos()
+    sine = angle.sin()
+    # Nearly parallel: the straight line is the limit. Opposite points have no one great circle;
+    # the line through the origin keeps the ends and is noticed nowhere else.
+    straight = sine < 1e-4
+    safe = torch.where(straight, torch.ones_like(sine), sine)
+    along_a = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / safe)
+    along_b = torch.where(straight, t, (t * angle).sin() / safe)
+    moved = (along_a * unit_a + along_b * unit_b) * torch.lerp(norm_a, norm_b, t)
+    return torch.where(t == 0, a, torch.where(t == 1, b, moved))
+
+
+def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
+    """Pull the first `cutoff` vectors of `ws [n, num_ws, w_dim]` towards the mean (psi = 1: not).
+
+    The truncation trick (Karras et al. 2019, section 3.1): typical pictures for less variety.
+    """
+    if psi == 1:
+        return ws
+    pulled = w_avg.lerp(ws, psi)
+    if cutoff is None or cutoff >= ws.shape[1]:
+        return pulled
+    return torch.cat([pulled[:, :cutoff], ws[:, cutoff:]], dim=1)

@@ -1,0 +1,111 @@
+"""Layers with the equalised learning rate that generator and discriminator share.
+
+Weights are kept at unit variance and scaled when used (Karras et al. 2018, section 4.1), so that
+one learning rate suits layers of every width.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import filters
+
+_SLOPE = 0.2
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU that keeps the second moment of a normal input (slope .2, gain sqrt 2)."""
+    return F.leaky_relu(x, _SLOPE) * math.sqrt(2)
+
+
+def normalize(x: Tensor) -> Tensor:
+    """Scale every row of `[n, d]` to a mean square of one."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+class Linear(nn.Module):
+    """Fully connected layer with equalised learning rate, `[n, d_in] -> [n, d_out]`.
+
+    Args:
+        d_in: features in.
+        d_out: features out.
+        bias: what the bias starts at.
+        rate: factor on the layer's learning rate (.01 in the mapping network).
+        activate: apply the leaky ReLU.
+    """
+
+    def __init__(
+        self, d_in: int, d_out: int, bias: float = 0.0, rate: float = 1.0, activate: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(d_out, d_in))
+        self.bias = nn.Parameter(torch.full((d_out,), bias / rate))
+        self.rate = rate
+        self.activate = activate
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the weights."""
+        nn.init.normal_(self.weight, std=1 / self.rate, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        weight = self.weight * (self.rate / math.sqrt(self.weight.shape[1]))
+        y = F.linear(x, weight, self.bias * self.rate)
+        return leaky_relu(y) if self.activate else y
+
+
+class Conv(nn.Module):
+    """Convolution with equalised learning rate, `[n, c_in, h, w] -> [n, c_out, h', w']`.
+
+    Args:
+        c_in: channels in.
+        c_out: channels out.
+        kernel: side of the kernel, odd.
+        resample: "same", "up" or "down" by two, filtered.
+        bias: add a bias.
+        activate: apply the leaky ReLU.
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        resample: str = "same",
+        bias: bool = True,
+        activate: bool = True,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(c_out, c_in, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
+        self.resample = resample
+        self.activate = activate
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the weights."""
+        nn.init.normal_(self.weight, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        weight = self.weight / math.sqrt(self.weight[0].numel())
+        if self.resample == "down":
+            y = filters.convolve_downsampled(x, weight)
+        elif self.resample == "up":
+            # A 1x1 kernel commutes with the filter and is cheapest before it.
+            y = filters.upsample(F.conv2d(x, weight))
+        else:
+            y = F.conv2d(x, weight, padding=self.weight.shape[-1] // 2)
+        if self.bias is not None:
+            y = y + self.bias[:, None, None]
+        return leaky_relu(y) if self.activate else y
+
+
+def initialise(module: nn.Module, seed: int) -> None:
+    """Draw every weight inside a module from one seed, in the order of its definition."""
+    generator = torch.Generator().manual_seed(seed)
+    for child in module.modules():
+        draw = getattr(child, "initialise", None)
+        if draw is not None:
+            draw(generator)
