@@ -1,0 +1,18 @@
+"""The engine's pictures as ComfyUI's IMAGE and back as previews."""
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def to_image(pictures: Tensor) -> Tensor:
+    """Pictures `[n, c, h, w]` in -1..1 to an IMAGE `[n, h, w, 3]` (4 with alpha) in 0..1."""
+    image = (pictures.float() / 2 + 0.5).clamp(0, 1).movedim(1, -1)  # [n, h, w, c]
+    return image.expand(-1, -1, -1, 3) if image.shape[-1] == 1 else image
+
+
+def read_image(picture: Image.Image) -> Tensor:
+    """A decoded picture file to an IMAGE `[1, h, w, 3]` in 0..1."""
+    rgb = picture.convert("RGB")
+    values = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
+    return values.reshape(1, rgb.height, rgb.width, 3).float() / 255

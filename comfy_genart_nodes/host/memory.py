@@ -1,0 +1,81 @@
+"""Networks on the device and work in batches that fit, both through ComfyUI's memory management."""
+
+from collections.abc import Callable
+
+import comfy.model_management as mm
+import torch
+from comfy.model_patcher import ModelPatcher
+from torch import Tensor, nn
+
+LARGEST_BATCH = 32
+"""Items at a time where memory is plentiful: more gain nothing, and progress would stutter."""
+
+
+def manage(module: nn.Module) -> ModelPatcher:
+    """Hand a network to ComfyUI, which from now on decides when it lies on the device."""
+    return ModelPatcher(module, mm.get_torch_device(), mm.unet_offload_device())
+
+
+def load(patcher: ModelPatcher) -> torch.device:
+    """Bring a network to its device, whole, and say which device that is."""
+    mm.load_models_gpu([patcher], force_full_load=True)
+    # A host told to keep nothing on the device (--novram) leaves it where it was.
+    patcher.model.to(patcher.load_device)
+    return patcher.load_device
+
+
+def in_batches(
+    patcher: ModelPatcher,
+    count: int,
+    item_bytes: int,
+    work: Callable[[int, int], Tensor],
+    done: Callable[[int], None],
+) -> Tensor:
+    """Run `work` over `count` items in batches as large as the free memory allows.
+
+    The size of a batch depends on `item_bytes` alone as long as memory is plentiful, so that equal
+    runs give equal bits. Where memory runs out nevertheless, batches are halved down to one item.
+
+    Args:
+        patcher: the network that works.
+        count: how many items, at least one.
+        item_bytes: memory that one item needs while it is worked on.
+        work: from the first item and the one after the last to results `[n, ...]`.
+        done: told after every batch how many items are done.
+
+    Returns:
+        The results of all items, float32 on ComfyUI's intermediate device.
+
+    Raises:
+        Exception: the host's out-of-memory error, when even one item does not fit.
+    """
+    device = load(patcher)
+    largest = LARGEST_BATCH
+    while largest > 1 and largest * item_bytes > mm.get_free_memory(device) / 2:
+        largest //= 2
+    results: Tensor | None = None
+    start = 0
+    while start < count:
+        part = _attempt(work, start, min(start + largest, count), last=largest == 1)
+        if part is None:
+            largest //= 2
+            mm.soft_empty_cache()
+            continue
+        if results is None:
+            shape = (count, *part.shape[1:])
+            results = torch.empty(shape, dtype=torch.float32, device=mm.intermediate_device())
+        results[start : start + len(part)] = part
+        start += len(part)
+        done(start)
+    assert results is not None
+    return results
+
+
+def _attempt(work: Callable[[int, int], Tensor], start: int, end: int, last: bool) -> Tensor | None:
+    """Results of a batch, or None where memory ran out and a smaller batch may be tried."""
+    try:
+        return work(start, end)
+    except mm.OOM_EXCEPTION:
+        if last:
+            raise
+        return None

@@ -1,0 +1,49 @@
+"""What a person sees of a node at work: a bar, a preview, a line of text; and Cancel."""
+
+import comfy.model_management as mm
+from comfy.utils import ProgressBar
+from comfy_execution.utils import get_executing_context
+from PIL import Image
+from server import PromptServer
+
+PREVIEW_SIZE = 512
+"""Longest side of a preview in pixels; the page shrinks it to the node."""
+
+
+class Progress:
+    """The progress of the node that is running now.
+
+    Args:
+        total: steps to come.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._bar = ProgressBar(total)
+
+    def at(self, step: int, total: int | None = None, preview: Image.Image | None = None) -> None:
+        """Show that `step` steps are done.
+
+        Args:
+            step: steps done.
+            total: the number of steps to come, where it changed.
+            preview: a picture of any mode and size to show on the node.
+
+        Raises:
+            InterruptProcessingException: when the person pressed Cancel. Let it through.
+        """
+        check_cancelled()
+        shown = None if preview is None else ("JPEG", preview.convert("RGB"), PREVIEW_SIZE)
+        self._bar.update_absolute(step, total, shown)
+
+
+def check_cancelled() -> None:
+    """Raise ComfyUI's InterruptProcessingException when the person pressed Cancel."""
+    mm.throw_exception_if_processing_interrupted()
+
+
+def show_text(text: str) -> None:
+    """Show a line of text on the node that is running now, where the host can."""
+    context = get_executing_context()
+    server = PromptServer.instance
+    if context is not None and hasattr(server, "send_progress_text"):
+        server.send_progress_text(text, context.node_id, server.client_id)

@@ -1,0 +1,73 @@
+"""Node schemas that load on every ComfyUI from 0.3.64 on.
+
+A keyword that an older host's classes do not know raises while the nodes are listed, and that host
+then loads none of them. So every schema, input and output is built here, and keywords the host
+does not know are dropped: all of them only decorate.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+from comfy_api.latest import io
+
+T = TypeVar("T")
+
+MAX_SEED = 2**32 - 1
+"""The largest seed that numpy's RandomState takes, which GANs' latents are drawn with."""
+
+
+@cache
+def _known(build: Callable[..., Any]) -> frozenset[str]:
+    """The keywords a host's class takes."""
+    return frozenset(inspect.signature(build).parameters)
+
+
+def _build(build: Callable[..., T], keywords: dict[str, Any]) -> T:
+    """Call `build` with those of the keywords that it knows."""
+    known = _known(build)
+    return build(**{name: value for name, value in keywords.items() if name in known})
+
+
+def schema(node_id: str, display_name: str, category: str, **keywords: Any) -> io.Schema:
+    """A node's schema.
+
+    Args:
+        node_id: never renamed after release.
+        display_name: what the page shows.
+        category: the menu, as `genart/gan`.
+        keywords: what else `io.Schema` takes on any host.
+    """
+    named = {"node_id": node_id, "display_name": display_name, "category": category}
+    return _build(io.Schema, named | keywords)
+
+
+def field(kind: Any, name: str, tooltip: str, **keywords: Any) -> io.Input:
+    """An input of a node.
+
+    Args:
+        kind: its type, as `io.Int` or one of `sockets`.
+        name: its id, which workflows refer to.
+        tooltip: one sentence for the person.
+        keywords: what else the type's `Input` takes on any host.
+    """
+    return _build(kind.Input, {"id": name, "tooltip": tooltip} | keywords)
+
+
+def result(kind: Any, name: str, display_name: str, tooltip: str) -> io.Output:
+    """An output of a node; its name must differ from the ids of all inputs."""
+    return _build(kind.Output, {"id": name, "display_name": display_name, "tooltip": tooltip})
+
+
+def seed_field(tooltip: str, name: str = "seed", control: bool = True) -> io.Input:
+    """A seed from 0 to `MAX_SEED`.
+
+    Args:
+        tooltip: one sentence for the person.
+        name: its id.
+        control: let the page change it after every run.
+    """
+    return field(
+        io.Int, name, tooltip, default=0, min=0, max=MAX_SEED, control_after_generate=control
+    )
