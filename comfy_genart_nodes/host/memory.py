@@ -7,6 +7,8 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
+from ..errors import GenartError
+
 LARGEST_BATCH = 32
 """Items at a time where memory is plentiful: more gain nothing, and progress would stutter."""
 
@@ -79,3 +81,25 @@ def _attempt(work: Callable[[int, int], Tensor], start: int, end: int, last: boo
         if last:
             raise
         return None
+
+
+def training_device() -> str:
+    """The device on which a process of its own can train, as torch names it.
+
+    Raises:
+        GenartError: where ComfyUI reaches its device by changing torch inside its own process.
+    """
+    device = mm.get_torch_device()
+    zluda = device.type == "cuda" and torch.cuda.get_device_name(device).endswith("[ZLUDA]")
+    if zluda or device.type == "privateuseone":
+        raise GenartError(
+            "Training does not run on DirectML or ZLUDA: start ComfyUI with --cpu, or with a "
+            "torch that knows your graphics card, to train."
+        )
+    return str(device)
+
+
+def release_all() -> None:
+    """Take every network off the device, so that another process can have its memory."""
+    mm.unload_all_models()
+    mm.soft_empty_cache()

@@ -2,6 +2,7 @@
 
 import comfy.model_management as mm
 from comfy.utils import ProgressBar
+from comfy_api.latest import ui
 from comfy_execution.utils import get_executing_context
 from PIL import Image
 from server import PromptServer
@@ -47,3 +48,9 @@ def show_text(text: str) -> None:
     server = PromptServer.instance
     if context is not None and hasattr(server, "send_progress_text"):
         server.send_progress_text(text, context.node_id, server.client_id)
+
+
+def say(text: str) -> ui.PreviewText:
+    """Show a line on the node, and give it as the node's `ui`, where scripts find it."""
+    show_text(text)
+    return ui.PreviewText(text)

@@ -6,11 +6,13 @@ does not know are dropped: all of them only decorate.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
 from comfy_api.latest import io
+
+from ..errors import GenartError
 
 T = TypeVar("T")
 
@@ -71,3 +73,13 @@ def seed_field(tooltip: str, name: str = "seed", control: bool = True) -> io.Inp
     return field(
         io.Int, name, tooltip, default=0, min=0, max=MAX_SEED, control_after_generate=control
     )
+
+
+def check_choice(name: str, value: str, options: Sequence[str]) -> None:
+    """Refuse what a list does not offer: hosts up to 0.3.75 let a script post any string.
+
+    Raises:
+        GenartError: when `value` is none of `options`.
+    """
+    if value not in options:
+        raise GenartError(f"{name} cannot be {value!r}: choose from {', '.join(options)}.")

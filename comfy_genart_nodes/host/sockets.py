@@ -22,7 +22,7 @@ Dataset = io.Custom("GENART_DATASET")
 """The engine's `PictureFolder`."""
 
 Run = io.Custom("GENART_RUN")
-"""The path of a training run's folder."""
+"""The engine's `RunFolder`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from ..host import folders
-from . import gan, gan_latents
+from . import dataset, gan, gan_latents
 
 NODES: list[type[io.ComfyNode]] = [
     gan.LoadGAN,
@@ -14,6 +14,7 @@ NODES: list[type[io.ComfyNode]] = [
     gan_latents.PickGANLatents,
     gan_latents.JoinGANLatents,
     gan_latents.RepeatGANLatents,
+    dataset.OpenPictureFolder,
 ]
 
 

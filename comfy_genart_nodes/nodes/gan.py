@@ -1,7 +1,7 @@
 """Load, save and sample a GAN."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..errors import GenartError
 from ..gan.checkpoint import load_gan, save_gan
@@ -9,11 +9,12 @@ from ..gan.latents import GANLatent, pick
 from ..gan.sampling import sample
 from ..gan.stylegan2 import StyleGAN2Spec
 from ..host import folders, images, memory, sockets
-from ..host.progress import Progress
-from ..host.schema import field, result, schema, seed_field
+from ..host.progress import Progress, say
+from ..host.schema import check_choice, field, result, schema, seed_field
 from ..host.sockets import ManagedGAN
 
 CATEGORY = "genart/gan"
+NOISE_MODES = ["const", "random", "none"]
 
 
 class LoadGAN(io.ComfyNode):
@@ -89,7 +90,7 @@ class SaveGAN(io.ComfyNode):
         """Write the file, or name the one that holds the same network already."""
         loaded = gan.loaded
         path = folders.keep_gan(name, lambda at: save_gan(at, loaded.generator, loaded.info))
-        return io.NodeOutput(gan, ui=ui.PreviewText(f"Saved {path}"))
+        return io.NodeOutput(gan, ui=say(f"Saved {path}"))
 
 
 class SampleGAN(io.ComfyNode):
@@ -135,7 +136,7 @@ class SampleGAN(io.ComfyNode):
                     "noise_mode",
                     "Fine detail: the network's own (const, steady in animations), "
                     "fresh for every picture (random), or none.",
-                    options=["const", "random", "none"],
+                    options=NOISE_MODES,
                     default="const",
                 ),
                 seed_field("Which fresh noise, where noise_mode is random.", "noise_seed", False),
@@ -154,6 +155,7 @@ class SampleGAN(io.ComfyNode):
         noise_seed: int,
     ) -> io.NodeOutput:
         """Sample in batches that fit into memory."""
+        check_choice("noise_mode", noise_mode, NOISE_MODES)
         progress = Progress(len(latents))
         generator = gan.loaded.generator
 

@@ -7,11 +7,12 @@ from comfy_api.latest import io
 from ..errors import GenartError
 from ..gan.latents import GANLatent, from_seeds, join, path, pick, repeat
 from ..host import memory, sockets
-from ..host.schema import field, result, schema, seed_field
+from ..host.schema import check_choice, field, result, schema, seed_field
 from ..host.sockets import ManagedGAN
 
 CATEGORY = "genart/gan"
 LARGEST_BATCH = 4096
+PATH_MODES = ["slerp z", "lerp w"]
 
 
 class MakeGANLatent(io.ComfyNode):
@@ -86,7 +87,7 @@ class WalkGANLatents(io.ComfyNode):
                     "mode",
                     "slerp z turns from key to key among the random numbers; lerp w walks "
                     "straight in the network's own space, which changes more evenly.",
-                    options=["slerp z", "lerp w"],
+                    options=PATH_MODES,
                     default="slerp z",
                 ),
                 field(
@@ -115,6 +116,7 @@ class WalkGANLatents(io.ComfyNode):
         gan: ManagedGAN | None = None,
     ) -> io.NodeOutput:
         """Walk; the network comes to its device where its mapping is needed."""
+        check_choice("mode", mode, PATH_MODES)
         generator = None
         if gan is not None and mode == "lerp w":
             memory.load(gan.patcher)
