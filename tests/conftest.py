@@ -1,11 +1,86 @@
 import comfy_genart_nodes  # noqa: F401, I001 - first, so that the inner package wins over the root door
 
+import json
+import sys
+import time
+import urllib.error
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
+
+from comfy_genart_nodes.headless.client import Server
+from comfy_genart_nodes.headless.comfyui import running
+from comfy_genart_nodes.headless.provision import ComfyUI, prepare_base, provision
+
+collect_ignore = ["graph/test_nodes"]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The clone's root folder."""
-    return Path(__file__).resolve().parents[1]
+    return ROOT
+
+
+class TestServer(Server):
+    """The real ComfyUI of this test session.
+
+    Besides `url`, `get(path)` and `post(path, data)`: its base folder, and what tests ask of it.
+    """
+
+    __test__ = False
+
+    def __init__(self, url: str, base: Path) -> None:
+        super().__init__(url)
+        self.base = base
+
+    def object_info(self) -> dict[str, Any]:
+        """What the server knows about every node."""
+        return self.get("/object_info")
+
+    def queue(self, prompt: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """POST a prompt as it is; the status, and the answer (prompt_id, or error, node_errors)."""
+        body = json.dumps({"prompt": prompt}).encode()
+        try:
+            with urlopen(Request(f"{self.url}/prompt", body)) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def history(self, prompt: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
+        """Queue a prompt and wait for its end; the history's whole account, failures too."""
+        status, answer = self.queue(prompt)
+        assert status == 200, answer
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := self.get(f"/history/{answer['prompt_id']}"):
+                return found[answer["prompt_id"]]
+            time.sleep(0.05)
+        raise AssertionError(f"no end of the prompt within {seconds} s")
+
+    def run_api(self, prompt: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
+        """Queue a prompt that must succeed; the outputs that each node reported."""
+        account = self.history(prompt, seconds)
+        assert account["status"]["status_str"] == "success", account["status"]["messages"]
+        return account["outputs"]
+
+    def path(self, item: dict[str, str]) -> Path:
+        """The file behind an entry of `run_api`'s outputs (SaveImage, not previews)."""
+        return self.base / item["type"] / item["subfolder"] / item["filename"]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """One real ComfyUI 0.3.75 for the whole session, with the pack and the test nodes linked in."""
+    base = tmp_path_factory.mktemp("comfyui")
+    prepare_base(base)
+    (base / "custom_nodes" / "genart_test_nodes").symlink_to(
+        ROOT / "tests" / "graph" / "test_nodes"
+    )
+    few_spins = {"GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "PASSIVE"}  # cores may be shared
+    comfyui = ComfyUI(provision(), (sys.executable,), base)
+    with running(comfyui, environment=few_spins) as started:
+        yield TestServer(started.url, base)

@@ -25,7 +25,7 @@ from typing import IO, Any
 from ..errors import GenartError
 from .client import Server
 from .comfyui import spawn, stop
-from .workflow import Prompt, label
+from .workflow import Prompt, label, nodes
 
 _QUIET = {
     "DO_NOT_TRACK": "1",
@@ -42,7 +42,7 @@ Event = dict[str, Any]
 
 
 def convert(server: Server, path: Path) -> Prompt:
-    """A workflow file as the prompt a server takes; muted and bypassed nodes are gone.
+    """The prompt a workflow in the page's format stands for; muted and bypassed nodes are gone.
 
     Raises:
         GenartError: the file cannot be turned into one.
@@ -51,16 +51,9 @@ def convert(server: Server, path: Path) -> Prompt:
         for event in events:
             if event.get("type") == "envelope":
                 if event.get("ok"):
-                    return _nodes(event["data"]["prompt"])
+                    return nodes(event["data"]["prompt"])
                 raise GenartError(f"{path}: {explain(event['error'], {})}")
     raise GenartError(f"comfy-cli said nothing about {path}.")
-
-
-def _nodes(prompt: dict[str, Any]) -> Prompt:
-    nodes = {id_: node for id_, node in prompt.items() if "class_type" in node}
-    for node in nodes.values():
-        node.setdefault("inputs", {})
-    return nodes
 
 
 def run_prompt(server: Server, prompt: Prompt, silence: int, say: Callable[[str], None]) -> str:

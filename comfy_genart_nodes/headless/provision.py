@@ -135,7 +135,7 @@ def find_python(folder: Path, given: str | None) -> tuple[str, ...]:
     with `-s` as its own scripts do.
     """
     if given:
-        found = shutil.which(Path(given).expanduser())
+        found = shutil.which(str(Path(given).expanduser()))
         if found is None:
             raise GenartError(f"--python {given} is no program that can be started.")
         return (found,)

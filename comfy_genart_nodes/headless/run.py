@@ -19,11 +19,11 @@ from .comfyui import running, stop_on_signals
 from .provision import add_comfyui_options, find_comfyui
 from .workflow import (
     Prompt,
-    check_file,
     missing_nodes,
     override,
     own_seed,
     parse_seeds,
+    read,
     with_seed,
 )
 
@@ -49,17 +49,18 @@ class Delivery:
         paths = []
         for id_ in sorted(outputs, key=list(prompt).index):
             for item in _files(outputs[id_]):
-                path = self.folder / self._name(item["filename"], seed)
+                path = self.path(item["filename"], seed)
                 server.file(item, path)
                 paths.append(path)
         return paths
 
-    def _name(self, served: str, seed: int | None) -> str:
+    def path(self, served: str, seed: int | None) -> Path:
+        """Where a file goes that the server calls `served`: always new, always in the folder."""
         safe = Path(_UNSAFE.sub("_", served))
         stem = _PREVIEW.sub("", _COUNTER.sub("", safe.stem)).lstrip(".") or "output"
         stem += "" if seed is None else f"_seed{seed}"
         self._count[stem + safe.suffix] += 1
-        return f"{stem}_{self._count[stem + safe.suffix]:05}_{safe.suffix}"
+        return self.folder / f"{stem}_{self._count[stem + safe.suffix]:05}_{safe.suffix}"
 
 
 def _files(reported: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -94,8 +95,7 @@ def run_workflow(
     Raises:
         GenartError: whatever keeps the workflow from running; the sentence names it.
     """
-    check_file(path)
-    prompt, known = convert(server, path), server.get("/object_info")
+    prompt, known = read(path) or convert(server, path), server.get("/object_info")
     if missing := missing_nodes(prompt, known):
         raise GenartError(f"{path} uses nodes that this ComfyUI lacks: {missing}.")
     for assignment in assignments:
@@ -161,7 +161,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _run(args: argparse.Namespace) -> int:
     seeds = parse_seeds(args.seeds) if args.seeds else []
     for path in args.workflows:
-        check_file(path)
+        read(path)
     if args.timeout < 1:
         raise GenartError("--timeout is in seconds, 1 or more.")
     try:

@@ -21,8 +21,8 @@ SEED_INPUTS = ("seed", "noise_seed")
 _WORDS = {"true": True, "false": False}
 
 
-def check_file(path: Path) -> None:
-    """Make sure that a file holds a workflow, in the page's format or in the API's.
+def read(path: Path) -> Prompt | None:
+    """A workflow file's prompt; None where it has the page's format and comfy-cli must turn it.
 
     Raises:
         GenartError: it is not there, no JSON, or JSON of another kind.
@@ -33,18 +33,23 @@ def check_file(path: Path) -> None:
         raise GenartError(f"Cannot read the workflow {path}: {error.strerror}.") from error
     except ValueError as error:
         raise GenartError(f"{path} is no JSON file: {error}.") from error
-    if not isinstance(data, dict) or not (_is_page_format(data) or _is_api_format(data)):
+    if not isinstance(data, dict) or not (_is_page_format(data) or nodes(data)):
         raise GenartError(
             f"{path} holds no ComfyUI workflow; save one with Save or Export (API) in the page."
         )
+    return None if _is_page_format(data) else nodes(data)
 
 
 def _is_page_format(data: dict[str, Any]) -> bool:
     return isinstance(data.get("nodes"), list) and isinstance(data.get("links"), list)
 
 
-def _is_api_format(data: dict[str, Any]) -> bool:
-    return any(isinstance(node, dict) and "class_type" in node for node in data.values())
+def nodes(data: Mapping[str, Any]) -> Prompt:
+    """What of a JSON object is nodes of the API's format, each with its inputs."""
+    found = {
+        id_: node for id_, node in data.items() if isinstance(node, dict) and "class_type" in node
+    }
+    return {id_: {**node, "inputs": node.get("inputs") or {}} for id_, node in found.items()}
 
 
 def parse_seeds(text: str) -> list[int]:
