@@ -277,8 +277,12 @@ def link_pack(custom_nodes: Path, pack: Path = PACK_ROOT) -> None:
     if any(entry.resolve() == pack.resolve() for entry in custom_nodes.iterdir()):
         return
     link = custom_nodes / "comfy_genart_nodes"
-    if link.exists() or link.is_symlink():
-        raise GenartError(f"{link} is not a link to {pack}; move it away, then try again.")
+    if link.exists():
+        raise GenartError(
+            f"{link} is something else than {pack}; move it away, or name another folder "
+            "with --base."
+        )
+    link.unlink(missing_ok=True)  # a link to a clone that is gone
     if sys.platform == "win32":
         import _winapi
 
