@@ -1,6 +1,7 @@
 """Writing files so that a crash, a full disk or a virus scanner leaves no half of one."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,18 +43,25 @@ def written(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_REFUSED = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
+
+
 def check_name(name: str, what: str) -> str:
-    """Return a name that is one plain path component.
+    """Return a name, stripped, that is one plain file name on Linux, Windows and Mac alike.
+
+    Args:
+        name: what the person wrote.
+        what: what it names, for the message: "run".
 
     Raises:
-        GenartError: when it is empty, hidden, or would leave its folder.
+        GenartError: when it would leave its folder, is hidden, or some system refuses it.
     """
-    forbidden = set('/\\:*?"<>|\0')
-    if not name.strip() or name != name.strip() or name.startswith(".") or name.endswith("."):
-        raise GenartError(f"{what} {name!r} will not do: give it a name that begins with a letter.")
-    if forbidden & set(name) or not name.isprintable() or len(name.encode()) > 200:
+    plain = name.strip()
+    fits = 0 < len(plain.encode()) <= 120 and plain[0] not in ".-" and plain[-1] != "."
+    if not fits or _REFUSED.search(plain) or _RESERVED.fullmatch(plain):
         raise GenartError(
-            f"{what} {name!r} will not do: use letters, digits, spaces, - and _ only, "
-            "no slashes or '..'."
+            f"{name!r} cannot name a {what}: use a short name of letters, digits, blanks, - and "
+            "_, without folders."
         )
-    return name
+    return plain

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ..errors import GenartError
 from ..files import written
-from .stylegan2 import Generator, StyleGAN2Spec
+from .spec import StyleGAN2Spec
+from .stylegan2 import Generator
 
 FORMAT = 1
 _KEY = "genart"

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from .filters import downsample
 from .layers import Conv, Linear, normalize
-from .stylegan2 import Mapping, StyleGAN2Spec, resolutions
+from .spec import StyleGAN2Spec, resolutions
+from .stylegan2 import Mapping
 
 
 @dataclass(frozen=True)

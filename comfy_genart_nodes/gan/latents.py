@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
-from .stylegan2 import Generator, StyleGAN2Spec
+from .spec import StyleGAN2Spec
+from .stylegan2 import Generator
 
 Space = Literal["z", "w", "w+"]
 PathMode = Literal["slerp z", "lerp w"]

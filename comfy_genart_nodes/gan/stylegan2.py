@@ -6,7 +6,6 @@ the paper's weight (de)modulation with the batch left whole.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,78 +15,9 @@ from torch import Tensor, nn
 from ..errors import GenartError
 from . import filters
 from .layers import Conv, Linear, leaky_relu, normalize
+from .spec import StyleGAN2Spec, resolutions
 
 NoiseMode = Literal["const", "random", "none"]
-
-
-def resolutions(resolution: int) -> list[int]:
-    """The sides of the blocks, from the constant's (4 to 7) up to `resolution`, each the double.
-
-    Raises:
-        GenartError: when the resolution is not 4, 5, 6 or 7 times a power of two in 32..1024.
-    """
-    sides = [resolution]
-    while sides[0] % 2 == 0 and sides[0] >= 8:
-        sides.insert(0, sides[0] // 2)
-    if not (4 <= sides[0] <= 7 and 32 <= resolution <= 1024):
-        allowed = [b << k for b in (4, 5, 6, 7) for k in range(3, 9) if b << k <= 1024]
-        near = sorted(sorted(allowed, key=lambda r: abs(r - resolution))[:2])
-        raise GenartError(
-            f"A StyleGAN2 cannot have resolution {resolution}: it must be 4, 5, 6 or 7 times a "
-            f"power of two from 32 to 1024; the nearest are {near[0]} and {near[1]}."
-        )
-    return sides
-
-
-@dataclass(frozen=True)
-class StyleGAN2Spec:
-    """Everything that decides the shapes of a StyleGAN2 generator.
-
-    Attributes:
-        resolution: side of the square picture.
-        z_dim: length of z.
-        w_dim: length of w.
-        c_dim: number of classes, 0 for none.
-        img_channels: channels of the picture.
-        channel_base: a block of side r has `channel_base / r` channels, ...
-        channel_max: ... at most this many.
-        mapping_layers: layers of the mapping network.
-        architecture: "skip" (each block adds to the picture) or "resnet".
-    """
-
-    resolution: int = 256
-    z_dim: int = 512
-    w_dim: int = 512
-    c_dim: int = 0
-    img_channels: int = 3
-    channel_base: int = 32768
-    channel_max: int = 512
-    mapping_layers: int = 8
-    architecture: str = "skip"
-
-    def __post_init__(self) -> None:
-        resolutions(self.resolution)
-        if self.architecture not in ("skip", "resnet"):
-            raise GenartError(
-                f"A StyleGAN2 generator has architecture skip or resnet, not {self.architecture}."
-            )
-        for name in ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max"):
-            if not 1 <= getattr(self, name) <= 1 << 20:
-                raise GenartError(f"A StyleGAN2 cannot have {name} {getattr(self, name)}.")
-        if not (0 <= self.c_dim <= 1 << 20 and 1 <= self.mapping_layers <= 64):
-            raise GenartError(
-                f"A StyleGAN2 cannot have {self.c_dim} classes and "
-                f"{self.mapping_layers} mapping layers."
-            )
-
-    @property
-    def num_ws(self) -> int:
-        """Number of copies of w that synthesis takes: one a convolution, one for the last RGB."""
-        return 2 * len(resolutions(self.resolution))
-
-    def channels(self, side: int) -> int:
-        """Channels of the block of a side."""
-        return max(1, min(self.channel_base // side, self.channel_max))
 
 
 class Mapping(nn.Module):

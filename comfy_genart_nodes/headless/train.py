@@ -1,0 +1,132 @@
+"""`genart train gan DATA --run NAME`: the trainer, in this process."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from .provision import default_base
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `train` to the command."""
+    train = subparsers.add_parser("train", help="train a network on a folder of pictures")
+    kinds = train.add_subparsers(required=True, metavar="KIND")
+    gan = kinds.add_parser(
+        "gan",
+        help="a StyleGAN2",
+        description="Train a StyleGAN2 on a folder of pictures. Ctrl-C writes a checkpoint and "
+        "stops; the same command goes on. Only --kimg and --steps may change in between.",
+    )
+    gan.add_argument("data", type=Path, metavar="DATA", help="folder of pictures")
+    gan.add_argument("--run", required=True, metavar="NAME", help="name of the run")
+    gan.add_argument(
+        "--base", type=Path, help="ComfyUI base directory; the run lies in its output/genart/NAME"
+    )
+    gan.add_argument("--device", help="where to train, as torch names it (default: a GPU if any)")
+    gan.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
+    _add_settings(gan)
+    gan.set_defaults(handler=_train_gan)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+_HELP = {
+    "resolution": "side of the square pictures, 32 to 1024",
+    "batch": "pictures a step",
+    "seed": "of everything random in the run",
+    "kimg": "stop after so many thousand pictures",
+    "steps": "stop after so many steps, if that comes first",
+    "channel_base": "channels times side: the networks' width",
+    "channel_max": "channels at most",
+    "mapping_layers": "layers of the mapping network",
+    "z_dim": "length of z",
+    "w_dim": "length of w",
+    "rate": "learning rate",
+    "gamma": "weight of R1 (default: .0002 * resolution^2 / batch)",
+    "ema_kimg": "half-life of the averaged generator",
+    "augment": "of colour, translation and cutout, with commas; none for none",
+    "mirror": "show mirror images too",
+    "precision": "fp32, bf16, or auto for the fastest here",
+    "checkpoint_kimg": "keep the state so often",
+    "sample_kimg": "make a sheet of samples so often",
+}
+_TYPES: dict[str, type] = {"steps": int, "gamma": float}
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """An option for every setting of a run, with its default."""
+    from ..training.config import TrainConfig
+
+    for field in dataclasses.fields(TrainConfig):
+        option, text = "--" + field.name.replace("_", "-"), _HELP[field.name]
+        if field.name == "mirror":
+            parser.add_argument(option, action="store_true", help=text)
+            continue
+        default: Any = field.default
+        kind = _TYPES.get(field.name, type(default))
+        if field.name == "augment":
+            kind, default = str, ",".join(default)
+        shown = "" if default is None else f" (default: {default})"
+        parser.add_argument(option, type=kind, default=default, metavar="X", help=text + shown)
+
+
+def _train_gan(args: argparse.Namespace) -> int:
+    import torch
+
+    from ..training.config import TrainConfig
+    from ..training.job import runs_folder
+    from ..training.pictures import open_folder
+    from ..training.run_folder import prepare
+    from ..training.trainer import train
+
+    values = {field.name: getattr(args, field.name) for field in dataclasses.fields(TrainConfig)}
+    words = [word.strip() for word in args.augment.split(",")]
+    values["augment"] = tuple(word for word in words if word and word != "none")
+    config = TrainConfig(**values)
+    device = args.device or _best_device(torch)
+    base = (args.base or default_base()).expanduser().absolute()
+    pictures = open_folder(args.data)
+    run = prepare(runs_folder(base / "output"), args.run, pictures, config, device, args.threads)
+    print(f"run folder: {run.path}")
+    for name in run.data["skipped"]:
+        print(f"skipped, cannot be read: {name}")
+
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    outcome = train(run.path, asked.is_set, _tell)
+    if outcome == "stopped":
+        print("genart: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    print(f"checkpoint: {run.checkpoints[-1]}")
+    return 0
+
+
+def _best_device(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _tell(event: dict[str, Any]) -> None:
+    """Print an event as one line."""
+    if event["event"] == "failed":
+        return  # the error itself is on its way
+    words = [f"{event['kimg']:9.3f} kimg  step {event['step']:<7d} {event['event']}"]
+    for key in ("loss_g", "loss_d", "r1", "pictures_per_second"):
+        if key in event:
+            words.append(f"{key} {event[key]:.3f}")
+    if "file" in event:
+        words.append(str(event["file"]))
+    print("  ".join(words), flush=True)

@@ -1,0 +1,43 @@
+"""The script of a trainer process: `python child.py RUN_FOLDER`.
+
+End-of-file on standard input asks it to stop, whether the parent closed it or died. The exit code
+is 0 when the run is finished, 3 when it was stopped, 1 when it failed (and `events.jsonl` says
+why).
+"""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+FINISHED, FAILED, STOPPED = 0, 1, 3
+
+
+def main() -> int:
+    """Train the run that the command line names."""
+    # This file's own folder must not lend its modules' names; embedded Pythons ignore PYTHONPATH.
+    own = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != own]
+    sys.path.insert(0, str(own.parents[1]))
+    from comfy_genart_nodes.errors import GenartError
+    from comfy_genart_nodes.training.trainer import train
+
+    asked = threading.Event()
+    threading.Thread(target=_wait_for_end, args=(asked,), daemon=True).start()
+    try:
+        outcome = train(Path(sys.argv[1]), asked.is_set)
+    except GenartError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    return FINISHED if outcome == "finished" else STOPPED
+
+
+def _wait_for_end(asked: threading.Event) -> None:
+    # os.read, not sys.stdin: a buffered reader's lock would abort the interpreter at its exit.
+    while os.read(0, 1):
+        pass
+    asked.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""A training run on disk: `run.json`, `events.jsonl`, `samples/`, `checkpoints/`, `pictures.npy`.
+
+Everything that shows, resumes, compares or exports a run reads this folder and nothing else.
+"""
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from .. import __version__
+from ..errors import GenartError
+from ..files import check_name, written
+from .config import TrainConfig, differences
+from .pictures import PictureFolder, write_array
+
+FORMAT = 1
+
+
+class RunFolder:
+    """A run that exists.
+
+    Args:
+        path: its folder.
+
+    Raises:
+        GenartError: when the folder holds no readable run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            run = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            newer = int(run["format"]) > FORMAT
+            self.config = TrainConfig.from_json(run["config"])
+            self.machine: dict[str, Any] = run["machine"]
+            self.data: dict[str, Any] = run["data"]
+        except FileNotFoundError as error:
+            raise GenartError(f"{path} holds no training run (no run.json).") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, GenartError):
+                raise
+            raise GenartError(
+                f"{path / 'run.json'} cannot be read ({error}): restore it or use another name."
+            ) from error
+        if newer:
+            raise GenartError(f"{path} was begun by a newer version of this pack: update the pack.")
+        self._run = run
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints, oldest first."""
+        return sorted((self.path / "checkpoints").glob("step*.safetensors"))
+
+    @property
+    def samples(self) -> list[Path]:
+        """The sheets of samples, oldest first."""
+        return sorted((self.path / "samples").glob("step*.png"))
+
+    def checkpoint_path(self, step: int) -> Path:
+        """Where the checkpoint after a step lies."""
+        return self.path / "checkpoints" / f"step{step:08d}.safetensors"
+
+    def sample_path(self, step: int) -> Path:
+        """Where the sheet of samples after a step lies."""
+        return self.path / "samples" / f"step{step:08d}.png"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the checkpoint of the last step is there."""
+        return self.checkpoint_path(self.config.last_step).is_file()
+
+    def events(self) -> list[dict[str, Any]]:
+        """What happened so far, oldest first."""
+        return self.events_from(0)[0]
+
+    def events_from(self, start: int) -> tuple[list[dict[str, Any]], int]:
+        """Events recorded behind a byte of `events.jsonl`, and the byte to go on from.
+
+        A last line that is still being written waits for the next call; one that a killed process
+        left half-written is passed over.
+        """
+        try:
+            with (self.path / "events.jsonl").open("rb") as file:
+                file.seek(start)
+                whole, newline, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return [], start
+        events = []
+        for line in whole.splitlines():
+            with suppress(ValueError):
+                events.append(json.loads(line))
+        return events, start + len(whole) + len(newline)
+
+    def record(self, event: dict[str, Any]) -> None:
+        """Append an event, as one line of its own."""
+        with (self.path / "events.jsonl").open("ab+") as file:
+            line = json.dumps(event, sort_keys=True).encode() + b"\n"
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
+
+    def update(self, config: TrainConfig, machine: dict[str, Any]) -> None:
+        """Write new stop rules and the device; threads and precision stay as they began."""
+        self.config = config
+        self.machine = {**self.machine, "device": machine["device"]}
+        self._run = {**self._run, "config": config.to_json(), "machine": self.machine}
+        _write_json(self.path / "run.json", self._run)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run's lock, which the system releases however the process ends.
+
+        Raises:
+            GenartError: when another process trains this run.
+        """
+        with (self.path / "lock").open("a+b") as file:
+            try:
+                _lock(file)
+            except OSError as error:
+                raise GenartError(
+                    f"The run {self.path.name!r} is being trained already: stop that one first."
+                ) from error
+            yield
+
+
+def _precision(config: TrainConfig, device: str) -> str:
+    """The arithmetic that "auto" stands for: bf16 where the hardware multiplies it faster."""
+    if config.precision != "auto":
+        return config.precision
+    kind = torch.device(device).type
+    if kind == "cpu":
+        fast = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    else:
+        fast = kind == "cuda" and torch.cuda.is_bf16_supported()
+    return "bf16" if fast else "fp32"
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Take an exclusive lock at once or raise OSError."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _write_json(path: Path, value: object) -> None:
+    with written(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def prepare(
+    runs: Path,
+    name: str,
+    pictures: PictureFolder,
+    config: TrainConfig,
+    device: str,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> RunFolder:
+    """Begin a run, or open the one of that name to go on with new stop rules.
+
+    A new run's folder appears whole, with its pictures decoded, or not at all.
+
+    Args:
+        runs: the folder of all runs.
+        name: the run's name.
+        pictures: what to train on.
+        config: the settings.
+        device: where to train, as torch names it.
+        threads: CPU threads; part of the arithmetic, so a run keeps those it began with.
+        progress: called with (done, total) while pictures are decoded; may raise to stop.
+
+    Raises:
+        GenartError: when the name will not do, pictures cannot be read, or the run exists with
+            other settings.
+    """
+    path = runs / check_name(name, "run")
+    machine = {
+        "device": device,
+        "threads": threads or torch.get_num_threads(),
+        "precision": _precision(config, device),
+    }
+    if path.exists():
+        return _reopen(RunFolder(path), pictures, config, machine)
+    temporary = runs / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        for folder in ("samples", "checkpoints"):
+            (temporary / folder).mkdir(parents=True)
+        array = temporary / "pictures.npy"
+        kept, broken = write_array(pictures, config.resolution, array, progress)
+        data = {
+            "folder": str(pictures.folder),
+            "fingerprint": pictures.fingerprint,
+            "pictures": kept,
+            "skipped": broken,
+        }
+        versions = {
+            "genart": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        }
+        run = {
+            "format": FORMAT,
+            "config": config.to_json(),
+            "data": data,
+            "machine": machine,
+            "versions": versions,
+        }
+        _write_json(temporary / "run.json", run)
+        temporary.rename(path)
+    except OSError as error:
+        raise GenartError(
+            f"Could not write the run folder {path}: {error.strerror or error}; free some space "
+            "or choose a folder that can be written."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return RunFolder(path)
+
+
+def _reopen(
+    run: RunFolder, pictures: PictureFolder, config: TrainConfig, machine: dict[str, Any]
+) -> RunFolder:
+    changed = differences(run.config, config)
+    if run.data["fingerprint"] != pictures.fingerprint:
+        changed.append(f"{len(run.data['pictures'])} pictures (now {len(pictures)}, or others)")
+    if changed:
+        raise GenartError(
+            f"The run {run.path.name!r} was begun with {', '.join(changed)}: go on with the old "
+            "settings, or choose a new name."
+        )
+    run.update(config, machine)
+    return run
