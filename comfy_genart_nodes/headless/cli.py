@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import GenartError
-from . import comfyui, provision, run, train
+from . import comfyui, data, provision, run, train
 
 # Each has `add_parser(subparsers)`, which sets `handler`: a function of the parsed arguments that
 # returns the exit code. None of them imports torch before its handler runs.
-_SUBJECTS = (provision, comfyui, run, train)
+_SUBJECTS = (provision, comfyui, run, train, data)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ..errors import GenartError
+from ..files import written
 
 Subset = Literal["people", "all"]
 
@@ -224,7 +225,8 @@ def fetch_emoji(
     train_folder, judge_folder = folder / subset, folder / f"{subset}-held-out"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "LICENSE").write_text(LICENSE_NOTE, encoding="utf-8")
+        with written(folder / "LICENSE") as temporary:
+            temporary.write_text(LICENSE_NOTE, encoding="utf-8")
         _write_folder(train_folder, train)
         _write_folder(judge_folder, judge)
     except OSError as error:
@@ -233,7 +235,7 @@ def fetch_emoji(
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `data emoji` to the command line; the chosen command's function is set as `call`."""
+    """Add `data emoji` to the command line; the function that runs it is set as `handler`."""
     data = commands.add_parser("data", help="fetch an open set of pictures to train on")
     sets = data.add_subparsers(dest="set", required=True, metavar="SET")
     emoji = sets.add_parser("emoji", help="3,391 emoji in one 3D style, MIT (16 MB, from npm)")
@@ -246,7 +248,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="keep at least N pictures apart to judge by, whole subjects (default: a tenth)",
     )
     emoji.add_argument("--from", dest="source", type=Path, metavar=ARCHIVE, help="do not download")
-    emoji.set_defaults(call=run)
+    emoji.set_defaults(handler=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

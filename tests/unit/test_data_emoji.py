@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.headless import data
+from comfy_genart_nodes.headless import cli, data
 
 TONES = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
 JOBS = ("1f33e", "1f373", "1f393", "1f3a4", "1f680", "1f52c", "2695-fe0f", "1f3a8", "1f4bb")
@@ -160,3 +160,14 @@ def test_held_out_leaves_something_to_train_on(emoji: Path, tmp_path: Path) -> N
     for number in (-1, len(PEOPLE) - 1, len(PEOPLE)):
         with pytest.raises(GenartError, match="--held-out"):
             data.fetch_emoji(tmp_path / "e", "people", number, emoji)
+
+
+def test_the_command_names_the_folders_it_made(emoji: Path, tmp_path: Path, capsys) -> None:
+    arguments = ["data", "emoji", str(tmp_path / "e"), "--held-out", "20", "--from", str(emoji)]
+    assert cli.main(arguments) == 0
+    train, judge = tmp_path / "e/people", tmp_path / "e/people-held-out"
+    said = capsys.readouterr().out
+    assert f"{train}: {len(stems(train))} pictures" in said
+    assert f"{judge}: {len(stems(judge))} held out" in said
+    assert cli.main(["data", "emoji", str(tmp_path / "e"), "--from", str(tmp_path)]) == 1
+    assert "--from" in capsys.readouterr().err
