@@ -284,8 +284,8 @@ The same eight latents as training went on.
 ## How near it is to pictures it never saw
 
 KID x 1000 (lower is nearer) over {Features.name} features of {count} samples (seeds from 0,
-psi 1), {measured.held_out} held-out and {trained_on} training pictures, all at {size}. "Subsets": mean
-and standard deviation over {subsets}. The held-out pictures show subjects that are not among the
+psi 1), {measured.held_out} held-out and {trained_on} training pictures, all at {size}. "Subsets":
+mean and standard deviation over {subsets}. The held-out pictures show subjects that are not among the
 training pictures, so a network that knew the training set by heart would get the floor, not 0. The
 numbers compare only with others over the same features.
 
@@ -300,8 +300,8 @@ own nearest distances. "Against pictures": any other training picture counts as 
 "against subjects": only those of another subject do (the set holds each figure in six skin tones
 and up to three genders, near-duplicates). Low is close. Low against subjects: the sample shows one
 of the training figures, perhaps recoloured, rather than a new one. Low against pictures as well:
-it is nearer than the skin tones of one figure are to each other, as a copy would be. The held-out rows
-show what new subjects get that nobody copied.
+it is nearer than the skin tones of one figure are to each other, as a copy would be. The held-out
+rows show what new subjects get that nobody copied.
 
 | | 5 % of them are at or under | median | under 5 |
 |---|---|---|---|
