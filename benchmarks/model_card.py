@@ -285,9 +285,9 @@ The same eight latents as training went on.
 
 KID x 1000 (lower is nearer) over {Features.name} features of {count} samples (seeds from 0,
 psi 1), {measured.held_out} held-out and {trained_on} training pictures, all at {size}. "Subsets":
-mean and standard deviation over {subsets}. The held-out pictures show subjects that are not among the
-training pictures, so a network that knew the training set by heart would get the floor, not 0. The
-numbers compare only with others over the same features.
+mean and standard deviation over {subsets}. The held-out pictures show subjects that are not among
+the training pictures, so a network that knew the training set by heart would get the floor, not 0.
+The numbers compare only with others over the same features.
 
 | | whole sets | subsets |
 |---|---|---|
