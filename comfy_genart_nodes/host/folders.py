@@ -90,6 +90,6 @@ def input_folder() -> Path:
     return Path(folder_paths.get_input_directory())
 
 
-def runs_folder() -> Path:
-    """The folder of all training runs, under ComfyUI's output folder."""
-    return Path(folder_paths.get_output_directory()) / "genart"
+def output_folder() -> Path:
+    """ComfyUI's output folder."""
+    return Path(folder_paths.get_output_directory())

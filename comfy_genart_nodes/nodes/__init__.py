@@ -3,7 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from ..host import folders
-from . import dataset, gan, gan_latents
+from . import dataset, gan, gan_latents, training
 
 NODES: list[type[io.ComfyNode]] = [
     gan.LoadGAN,
@@ -15,6 +15,7 @@ NODES: list[type[io.ComfyNode]] = [
     gan_latents.JoinGANLatents,
     gan_latents.RepeatGANLatents,
     dataset.OpenPictureFolder,
+    training.TrainGAN,
 ]
 
 

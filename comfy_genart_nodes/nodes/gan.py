@@ -7,7 +7,7 @@ from ..errors import GenartError
 from ..gan.checkpoint import load_gan, save_gan
 from ..gan.latents import GANLatent, pick
 from ..gan.sampling import sample
-from ..gan.stylegan2 import StyleGAN2Spec
+from ..gan.spec import StyleGAN2Spec
 from ..host import folders, images, memory, sockets
 from ..host.progress import Progress, say
 from ..host.schema import check_choice, field, result, schema, seed_field

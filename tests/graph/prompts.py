@@ -1,9 +1,7 @@
-"""Build a prompt node by node, run it on a real ComfyUI and look at what came out."""
+"""Build a prompt node by node, run it on the session's ComfyUI and look at what came out."""
 
 import io
-import json
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
@@ -20,17 +18,9 @@ class NodeError(Exception):
         self.node, self.message = node, message
 
 
-def request(server: Any, path: str, data: object = None) -> bytes:
-    body = None if data is None else json.dumps(data).encode()
-    headers = {"Content-Type": "application/json"}
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(urllib.request.Request(server.url + path, body, headers), timeout=60) as reply:
-        return reply.read()
-
-
 def forget(server: Any) -> None:
     """Have the server drop every cached result and unload every model before its next prompt."""
-    request(server, "/free", {"unload_models": True, "free_memory": True})
+    server.post("/free", {"unload_models": True, "free_memory": True})
     time.sleep(0.5)
 
 
@@ -46,11 +36,11 @@ class Graph:
         return [name, 0]
 
     def queue(self, server: Any) -> str:
-        try:
-            reply = json.loads(request(server, "/prompt", {"prompt": self.nodes}))
-        except urllib.error.HTTPError as error:
-            raise NodeError("server", error.read().decode()) from None
-        return reply["prompt_id"]
+        """Queue the prompt and return its id."""
+        status, answer = server.queue(self.nodes)
+        if status != 200:
+            raise NodeError("server", str(answer))
+        return answer["prompt_id"]
 
     def run(self, server: Any, seconds: float = 120) -> dict[str, Any]:
         """Queue, wait, and return what every node reported, by its id."""
@@ -62,10 +52,16 @@ class Graph:
         return fetch(server, self.run(server)[saved[0]]["images"])
 
 
-def wait(server: Any, prompt: str, seconds: float) -> dict[str, Any]:
+def wait(server: Any, prompt: str, seconds: float = 120) -> dict[str, Any]:
+    """Wait for a queued prompt and return what every node reported, by its id.
+
+    Raises:
+        NodeError: when a node failed.
+        InterruptedError: when the prompt was cancelled.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        entry = json.loads(request(server, f"/history/{prompt}")).get(prompt)
+        entry = server.get(f"/history/{prompt}").get(prompt)
         if entry is not None:
             for kind, event in entry["status"]["messages"]:
                 if kind == "execution_error":
@@ -79,5 +75,9 @@ def wait(server: Any, prompt: str, seconds: float) -> dict[str, Any]:
 
 def fetch(server: Any, files: list[dict[str, str]]) -> np.ndarray:
     """Pictures that the server made, as uint8 [n, h, w, 3]."""
-    raw = [request(server, "/view?" + urllib.parse.urlencode(file)) for file in files]
-    return np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in raw])
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    pictures = []
+    for file in files:
+        with opener.open(f"{server.url}/view?{urllib.parse.urlencode(file)}", timeout=60) as reply:
+            pictures.append(np.asarray(Image.open(io.BytesIO(reply.read())).convert("RGB")))
+    return np.stack(pictures)

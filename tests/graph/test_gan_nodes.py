@@ -1,6 +1,5 @@
 """The GAN nodes in a real ComfyUI: what they make, and how they refuse."""
 
-import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from prompts import Graph, NodeError, forget, request
+from prompts import Graph, NodeError, forget
 
 from comfy_genart_nodes.gan.checkpoint import load_gan, save_gan
 from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.stylegan2 import Generator, StyleGAN2Spec
+from comfy_genart_nodes.gan.spec import StyleGAN2Spec
+from comfy_genart_nodes.gan.stylegan2 import Generator
 
 
 def write_gan(path: Path, seed: int, c_dim: int = 0) -> None:
@@ -191,7 +191,7 @@ def test_save_then_load_is_the_same_gan(server, gans):
     assert second == gans / f"{name}_2.safetensors"  # nothing is overwritten
     assert load_gan(first).hash == original.hash != load_gan(second).hash
 
-    listed = json.loads(request(server, "/object_info/GenartLoadGAN"))["GenartLoadGAN"]
+    listed = server.get("/object_info/GenartLoadGAN")["GenartLoadGAN"]
     assert second.name in listed["input"]["required"]["gan_name"][1]["options"]
 
 

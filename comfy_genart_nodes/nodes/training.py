@@ -1,0 +1,223 @@
+"""Train a GAN as a job in the graph."""
+
+import time
+from typing import Any
+
+from comfy_api.latest import io
+from PIL import Image
+
+from ..gan.checkpoint import load_gan
+from ..host import folders, images, memory, sockets
+from ..host.progress import Progress, check_cancelled, show_text
+from ..host.schema import check_choice, field, result, schema, seed_field
+from ..host.sockets import ManagedGAN
+from ..training.config import TrainConfig
+from ..training.job import TrainerJob, runs_folder
+from ..training.pictures import PictureFolder
+from ..training.run_folder import RunFolder, prepare
+
+PRECISIONS = ["fp32", "bf16"]
+BEAT_SECONDS = 1.0
+
+
+class TrainGAN(io.ComfyNode):
+    """Pictures to a GAN."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartTrainGAN",
+            "Train GAN",
+            "genart/training",
+            description=(
+                "Trains a StyleGAN2 on your pictures. Cancel keeps what was reached; queueing it "
+                "again goes on; a finished run returns at once. Everything lies in "
+                "output/genart/<run name>."
+            ),
+            search_aliases=["train stylegan", "learn"],
+            is_output_node=True,
+            inputs=[
+                field(sockets.Dataset, "dataset", "The pictures to learn from."),
+                field(
+                    io.String,
+                    "run_name",
+                    "The run's folder under output/genart. The same name goes on with the run.",
+                    default="my_gan",
+                ),
+                field(
+                    io.Int,
+                    "resolution",
+                    "Side of the square pictures: 32 to 1024, and 4, 5, 6 or 7 times a power of "
+                    "two. Twice the side takes about four times as long.",
+                    default=64,
+                    min=32,
+                    max=1024,
+                    step=8,
+                ),
+                field(
+                    io.Float,
+                    "kimg",
+                    "When to stop: after the network saw so many thousand pictures. Raise it to go "
+                    "on with a finished run.",
+                    default=500.0,
+                    min=0.001,
+                    max=100000.0,
+                    step=10.0,
+                    round=0.001,
+                ),
+                field(
+                    io.Int,
+                    "batch_size",
+                    "Pictures a step. Lower it when memory is short.",
+                    default=16,
+                    min=2,
+                    max=256,
+                ),
+                seed_field("Decides everything random in the run.", control=False),
+                field(
+                    io.Int,
+                    "channel_base",
+                    "Width of the network: higher learns more detail, needs more memory and time "
+                    "and makes larger files.",
+                    default=16384,
+                    min=512,
+                    max=65536,
+                    step=512,
+                    advanced=True,
+                ),
+                field(
+                    io.Boolean,
+                    "mirror",
+                    "Show every picture's mirror image too. Not for writing, nor for faces that "
+                    "all look the same way.",
+                    default=False,
+                    advanced=True,
+                ),
+                field(
+                    io.Combo,
+                    "precision",
+                    "bf16 is faster on recent graphics cards and on CPUs with AMX; fp32 runs "
+                    "everywhere.",
+                    options=PRECISIONS,
+                    default="fp32",
+                    advanced=True,
+                ),
+            ],
+            outputs=[
+                result(sockets.Gan, "gan", "GAN", "The trained network."),
+                result(sockets.Run, "run", "run", "The run's folder."),
+                result(io.Image, "samples", "samples", "The last sheet of samples."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        dataset: PictureFolder,
+        run_name: str,
+        resolution: int,
+        kimg: float,
+        batch_size: int,
+        seed: int,
+        channel_base: int,
+        mirror: bool,
+        precision: str,
+    ) -> io.NodeOutput:
+        """Begin the run or go on with it, wait for its end, and read what it reached."""
+        check_choice("precision", precision, PRECISIONS)
+        config = TrainConfig(
+            resolution=resolution,
+            batch=batch_size,
+            seed=seed,
+            kimg=kimg,
+            channel_base=channel_base,
+            mirror=mirror,
+            precision=precision,
+        )
+        show_text("Reading pictures")
+        progress = Progress(len(dataset))
+        device = memory.training_device()
+        runs = runs_folder(folders.output_folder())
+        run = prepare(runs, run_name, dataset, config, device, progress=progress.at)
+        if not run.finished:
+            memory.release_all()
+            _Watch(run).follow()
+        sheet = run.samples[-1]
+        with Image.open(sheet) as picture:
+            samples = images.read_image(picture)
+        loaded = load_gan(run.checkpoints[-1])
+        gan = ManagedGAN(loaded, memory.manage(loaded.generator))
+        return io.NodeOutput(gan, run, samples, ui=images.show_output(sheet))
+
+
+class _Watch:
+    """Shows a training job on the node for as long as it runs.
+
+    Args:
+        run: what is trained.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self.last_step = run.config.last_step
+        self.progress = Progress(self.last_step)
+        self.step = 0
+
+    def follow(self) -> None:
+        """Run the job to its end; on Cancel it writes a checkpoint first.
+
+        Raises:
+            InterruptProcessingException: when the person pressed Cancel.
+            GenartError: when the training failed.
+        """
+        show_text("Starting")
+        beat = time.monotonic()
+        with TrainerJob(self.run) as job:
+            for event in job.events():
+                if event is not None:
+                    self._show(event)
+                elif time.monotonic() - beat >= BEAT_SECONDS:
+                    # Whoever waits for the queue counts silence: report without news too.
+                    beat = time.monotonic()
+                    self.progress.at(self.step)
+                else:
+                    check_cancelled()
+
+    def _show(self, event: dict[str, Any]) -> None:
+        self.step = event.get("step", self.step)
+        preview = None
+        if event["event"] == "samples":
+            with Image.open(self.run.path / event["file"]) as picture:
+                preview = picture.convert("RGB")
+        elif event["event"] == "progress":
+            show_text(self._line(event))
+        self.progress.at(self.step, self.last_step, preview)
+
+    def _line(self, event: dict[str, Any]) -> str:
+        """How far it is, how fast, how long to go, and the losses."""
+        config = self.run.config
+        speed = event["pictures_per_second"]
+        left = (self.last_step - self.step) * config.batch / max(speed, 1e-9)
+        return (
+            f"{event['kimg']:.1f} of {self.last_step * config.batch / 1000:.1f} kimg, "
+            f"{speed:.0f} pictures/s, {_duration(left)} to go\n"
+            f"loss G {event['loss_g']:.2f}, D {event['loss_d']:.2f}{self._skipped()}"
+        )
+
+    def _skipped(self) -> str:
+        """Which pictures could not be read."""
+        names = self.run.data["skipped"]
+        if not names:
+            return ""
+        more = "" if len(names) < 4 else f" and {len(names) - 3} more"
+        return f"\nskipped, since unreadable: {', '.join(names[:3])}{more}"
+
+
+def _duration(seconds: float) -> str:
+    """A time to wait, in its largest unit that says something."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

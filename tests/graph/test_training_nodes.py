@@ -1,0 +1,188 @@
+"""Picture Folder and Train GAN in a real ComfyUI."""
+
+import json
+import time
+import uuid
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from prompts import Graph, NodeError, fetch, forget, wait
+
+
+@pytest.fixture
+def name() -> str:
+    """A run that nobody else has."""
+    return f"run {uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="module")
+def folder(server: Any) -> str:
+    """Eight small pictures in the server's input folder, by their folder's name."""
+    path = server.base / "input" / "test pictures"
+    path.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.RandomState(0).randint(0, 256, (8, 5, 4, 3), dtype=np.uint8)
+    for i, small in enumerate(pixels):
+        Image.fromarray(small).resize((48, 40), Image.Resampling.BICUBIC).save(path / f"{i}.png")
+    return path.name
+
+
+def trained(graph: Graph, folder: str, name: str, **more: Any) -> list[Any]:
+    """A training of 16 steps unless `more` says otherwise."""
+    dataset = graph.node("GenartOpenPictureFolder", folder=folder)
+    values = {
+        "resolution": 32,
+        "kimg": 0.064,
+        "batch_size": 4,
+        "seed": 0,
+        "channel_base": 512,
+        "mirror": False,
+        "precision": "fp32",
+    } | more
+    return graph.node("GenartTrainGAN", dataset=dataset, run_name=name, **values)
+
+
+def run(server: Any, folder: str, name: str, **more: Any) -> dict[str, Any]:
+    graph = Graph()
+    node = trained(graph, folder, name, **more)
+    return graph.run(server)[node[0]]
+
+
+def events(server: Any, name: str) -> list[dict[str, Any]]:
+    path = server.base / "output" / "genart" / name / "events.jsonl"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def kinds(server: Any, name: str) -> list[str]:
+    return [event["event"] for event in events(server, name)]
+
+
+def checkpoints(server: Any, name: str) -> dict[str, bytes]:
+    folder = server.base / "output" / "genart" / name / "checkpoints"
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_train_and_sample_in_one_graph(server, folder, name):
+    graph = Graph()
+    node = trained(graph, folder, name)
+    latents = graph.node("GenartMakeGANLatent", gan=node, seed=0, batch_size=3, class_index=-1)
+    made = graph.node(
+        "GenartSampleGAN",
+        gan=node,
+        latents=latents,
+        psi=1.0,
+        cutoff=-1,
+        noise_mode="const",
+        noise_seed=0,
+    )
+    sheet = graph.node("SaveImage", images=[node[0], 2], filename_prefix="sheet")
+    saved = graph.node("SaveImage", images=made, filename_prefix="made")
+    outputs = graph.run(server)
+    assert fetch(server, outputs[saved[0]]["images"]).shape == (3, 32, 32, 3)
+    # What the node shows is the run's newest sheet, and its IMAGE output is the same picture.
+    shown = outputs[node[0]]["images"]
+    assert shown[0]["subfolder"] == f"genart/{name}/samples"
+    assert np.array_equal(fetch(server, shown), fetch(server, outputs[sheet[0]]["images"]))
+    assert kinds(server, name)[-1] == "finished"
+
+
+def test_a_finished_run_returns_at_once_and_a_longer_one_goes_on(server, folder, name):
+    run(server, folder, name)
+    before = (kinds(server, name), checkpoints(server, name))
+    forget(server)
+    run(server, folder, name)
+    assert (kinds(server, name), checkpoints(server, name)) == before
+    run(server, folder, name, kimg=0.096)
+    assert kinds(server, name).count("started") == 1
+    assert kinds(server, name).count("resumed") == 1
+    assert events(server, name)[-1]["step"] == 24
+
+
+def test_only_the_stop_rule_may_change(server, folder, name):
+    run(server, folder, name)
+    before = checkpoints(server, name)
+    with pytest.raises(NodeError, match="mirror"):
+        run(server, folder, name, mirror=True)
+    assert checkpoints(server, name) == before
+
+
+def test_cancel_keeps_what_was_reached(server, folder, name):
+    graph = Graph()
+    trained(graph, folder, name, kimg=1000.0)
+    prompt = graph.queue(server)
+    deadline = time.monotonic() + 90
+    while "progress" not in kinds(server, name):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    server.post("/interrupt", {"prompt_id": prompt})
+    asked = time.monotonic()
+    with pytest.raises(InterruptedError):
+        wait(server, prompt)
+    assert time.monotonic() - asked < 10  # two seconds on an idle machine
+    stopped = events(server, name)[-1]
+    assert stopped["event"] == "stopped"
+    assert f"step{stopped['step']:08d}.safetensors" in checkpoints(server, name)
+
+    run(server, folder, name, kimg=(stopped["step"] + 4) * 4 / 1000)
+    assert kinds(server, name).count("resumed") == 1
+    assert events(server, name)[-1]["step"] == stopped["step"] + 4
+
+
+def test_a_corrupt_picture_among_good_ones_is_skipped(server, folder, name, tmp_path):
+    for i in range(3):
+        Image.new("RGB", (20, 20), (80 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "0.png").read_bytes()[:40])
+    run(server, str(tmp_path), name)
+    run_file = server.base / "output" / "genart" / name / "run.json"
+    assert json.loads(run_file.read_text())["data"]["skipped"] == ["broken.png"]
+
+
+def sentence(server: Any, folder: str, name: str, **more: Any) -> NodeError:
+    with pytest.raises(NodeError) as caught:
+        run(server, folder, name, **more)
+    assert "\n" not in caught.value.message and "Traceback" not in caught.value.message
+    return caught.value
+
+
+@pytest.mark.parametrize("bad", ["../escaped", "a/b", "", "con"])
+def test_a_run_cannot_leave_its_folder(server, folder, bad):
+    before = set(server.base.rglob("*"))
+    assert sentence(server, folder, bad).node == "GenartTrainGAN"
+    made = {p.name for p in set(server.base.rglob("*")) - before if p.suffix != ".log"}
+    assert made <= {"genart"}
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_pictures_are_refused(server, name, tmp_path, count):
+    for i in range(count):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{i}.png")
+    error = sentence(server, str(tmp_path), name)
+    assert error.node == "GenartOpenPictureFolder" and str(tmp_path) in error.message
+
+
+@pytest.mark.parametrize("bad", ["", "no such folder", "/no/such/folder"])
+def test_a_missing_folder_is_named(server, name, bad):
+    assert bad in sentence(server, bad, name).message
+
+
+def test_a_resolution_that_no_network_has_is_refused(server, folder, name):
+    assert "100" in sentence(server, folder, name, resolution=100).message
+    assert not (server.base / "output" / "genart" / name).exists()
+
+
+def test_new_pictures_are_seen(server, name, tmp_path):
+    """The folder's list is read again although the prompt is the same."""
+    for i in range(2):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{i}.png")
+
+    def counted() -> str:
+        graph = Graph()
+        node = graph.node("GenartOpenPictureFolder", folder=str(tmp_path))
+        graph.node("PreviewAny", source=node)
+        return graph.run(server)[node[0]]["text"][0]
+
+    assert counted().startswith("2 pictures")
+    Image.new("RGB", (20, 20)).save(tmp_path / "more.png")
+    assert counted().startswith("3 pictures")
