@@ -1,3 +1,3 @@
-"""GANs, self-trained VAEs and latent travel for ComfyUI. Importing this loads neither torch nor ComfyUI."""
+"""GANs, self-trained VAEs and latent travel for ComfyUI; this file loads neither it nor torch."""
 
 __version__ = "0.1.0"

@@ -57,6 +57,7 @@ def write(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> Non
             save_file(plain, temporary, metadata={_KEY: text})
         except SafetensorError as error:  # what a full disk looks like from here
             raise OSError(str(error)) from error
+        temporary.chmod(0o644)  # safetensors lets nobody but the owner read
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""Files of networks: what is read is what was written, and nothing else is believed."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from comfy_genart_nodes.errors import GenartError
+from comfy_genart_nodes.gan import checkpoint
+from comfy_genart_nodes.gan.layers import initialise
+from comfy_genart_nodes.gan.spec import StyleGAN2Spec
+from comfy_genart_nodes.gan.stylegan2 import Generator
+
+SPEC = StyleGAN2Spec(
+    resolution=32, z_dim=8, w_dim=8, channel_base=64, channel_max=8, mapping_layers=1
+)
+
+
+@pytest.fixture
+def generator():
+    made = Generator(SPEC)
+    initialise(made, 0)
+    return made
+
+
+@pytest.fixture
+def file(tmp_path, generator):
+    path = tmp_path / "some.safetensors"
+    checkpoint.save_gan(path, generator, {"name": "some"})
+    return path
+
+
+def test_round_trip(file, generator):
+    loaded = checkpoint.load_gan(file)
+    assert loaded.spec == SPEC and loaded.info == {"name": "some"}
+    for name, tensor in generator.state_dict().items():
+        assert torch.equal(loaded.generator.state_dict()[name], tensor)
+    assert not any(p.requires_grad for p in loaded.generator.parameters())
+
+
+def test_equal_networks_give_equal_bytes_and_hashes(file, generator, tmp_path):
+    again = tmp_path / "again.safetensors"
+    checkpoint.save_gan(again, generator, {"name": "some"})
+    assert again.read_bytes() == file.read_bytes()
+    checkpoint.save_gan(again, generator, {"name": "other"})
+    assert checkpoint.load_gan(again).hash == checkpoint.load_gan(file).hash
+    with torch.no_grad():
+        generator.synthesis.b4.const[0, 0, 0] += 1
+    checkpoint.save_gan(again, generator, {"name": "some"})
+    assert checkpoint.load_gan(again).hash != checkpoint.load_gan(file).hash
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(file, generator, monkeypatch):
+    before = file.read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(GenartError, match="free some space"):
+        checkpoint.save_gan(file, generator, {})
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("keep", [0, 4, 8, 100, 0.5, 0.99])
+def test_truncated_files_are_refused(file, keep):
+    data = file.read_bytes()
+    file.write_bytes(data[: keep if isinstance(keep, int) else int(len(data) * keep)])
+    with pytest.raises(GenartError, match="not a whole safetensors file"):
+        checkpoint.load_gan(file)
+
+
+def test_missing_foreign_and_disguised_files_are_refused(tmp_path):
+    path = tmp_path / "f.safetensors"
+    with pytest.raises(GenartError, match="no file"):
+        checkpoint.load_gan(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(GenartError, match="not a GAN of this pack"):
+        checkpoint.load_gan(path)
+
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(GenartError, match="not a whole safetensors file"):
+        checkpoint.load_gan(path)
+    assert not (tmp_path / "executed").exists()
+
+
+def header(file, change):
+    """Rewrite the file's header."""
+    tensors = checkpoint.read(file)
+    values = checkpoint.read_header(file)
+    change(values)
+    save_file(tensors, file, metadata={"genart": json.dumps(values)})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda h: h.update(format=99), "newer version"),
+        (lambda h: h.update(family="other"), "family 'other'"),
+        (lambda h: h["spec"].update(wings=2), "wings=2"),
+        (lambda h: h["spec"].update(z_dim="8"), "z_dim='8'"),
+        (lambda h: h["spec"].update(resolution=33), "resolution 33"),
+        (lambda h: h["spec"].update(resolution=64), "does not hold what its own header says"),
+        (lambda h: h["spec"].update(z_dim=1 << 20), "does not hold what its own header says"),
+        (lambda h: h["spec"].update(z_dim=1 << 40), "cannot have z_dim"),
+        (lambda h: h.pop("spec"), "not known here"),
+    ],
+)
+def test_headers_that_lie_are_refused(file, change, said):
+    header(file, change)
+    with pytest.raises(GenartError, match=said):
+        checkpoint.load_gan(file)

@@ -1,0 +1,129 @@
+"""Laws of seeds, batches and paths of GAN latents."""
+
+import numpy as np
+import pytest
+import torch
+
+from comfy_genart_nodes.errors import GenartError
+from comfy_genart_nodes.gan import latents
+from comfy_genart_nodes.gan.layers import initialise
+from comfy_genart_nodes.gan.spec import StyleGAN2Spec
+from comfy_genart_nodes.gan.stylegan2 import Generator
+
+SPEC = StyleGAN2Spec(resolution=32, z_dim=64, w_dim=32, channel_base=256, mapping_layers=2)
+
+
+def keys(count=4, seed=0):
+    return latents.from_seeds(SPEC, seed, count, model="a")
+
+
+def test_seeds_are_those_of_numpys_legacy_generator_and_wrap():
+    made = latents.from_seeds(SPEC, 2**32 - 1, 2)
+    assert made.seeds == (2**32 - 1, 0)
+    for z, seed in zip(made.tensor, made.seeds, strict=True):
+        expected = np.random.RandomState(seed).randn(1, 64).astype(np.float32)[0]
+        np.testing.assert_array_equal(z.numpy(), expected)
+
+
+def test_a_seed_does_not_depend_on_the_batch():
+    torch.testing.assert_close(keys(4).tensor[2:3], keys(1, seed=2).tensor, rtol=0, atol=0)
+
+
+def test_classes_are_checked():
+    with pytest.raises(GenartError, match="no classes"):
+        latents.from_seeds(SPEC, 0, 1, class_index=0)
+    classes = StyleGAN2Spec(resolution=32, c_dim=3)
+    assert latents.from_seeds(classes, 0, 2, 1).classes.tolist() == [[0, 1, 0]] * 2
+    for wrong in (None, 3, -1):
+        with pytest.raises(GenartError, match="0 to 2"):
+            latents.from_seeds(classes, 0, 1, wrong)
+
+
+def test_pick_join_repeat_agree_with_lists():
+    a, b = keys(3), keys(2, seed=9)
+    joined = latents.join(a, b)
+    assert joined.seeds == (0, 1, 2, 9, 10)
+    assert latents.pick(joined, [-1, 0]).seeds == (10, 0)
+    assert latents.repeat(b, 2).seeds == (9, 10, 9, 10)
+    assert torch.equal(latents.repeat(b, 2).tensor[2:], b.tensor)
+    for wrong in ([5], [-6], []):
+        with pytest.raises(GenartError):
+            latents.pick(joined, wrong)
+
+
+def test_join_refuses_other_networks_and_spaces():
+    a = keys()
+    with pytest.raises(GenartError, match="different GANs"):
+        latents.join(a, latents.from_seeds(SPEC, 0, 1, model="b"))
+    generator = Generator(SPEC)
+    initialise(generator, 0)
+    with pytest.raises(GenartError, match="same space"):
+        latents.join(a, latents.to_w(generator, a))
+
+
+@pytest.mark.parametrize("mode", ["slerp z", "lerp w"])
+def test_paths_meet_their_keys_exactly(mode):
+    generator = Generator(SPEC)
+    initialise(generator, 0)
+    a = keys(4)
+    ends = a if mode == "slerp z" else latents.to_w(generator, a)
+    looped = latents.path(a, 20, mode, True, generator)
+    assert torch.equal(looped.tensor[::5], ends.tensor)
+    assert looped.seeds[::5] == a.seeds and looped.seeds[1] == latents.NO_SEED
+    opened = latents.path(a, 16, mode, False, generator)
+    assert torch.equal(opened.tensor[::5], ends.tensor)
+
+
+def test_a_loop_has_no_seam():
+    """The step from the last frame to the first is as long as those around it."""
+    made = latents.path(keys(3), 60, "slerp z", True).tensor
+    steps = (made.roll(-1, 0) - made).norm(dim=1)
+    assert steps[-1] < 1.2 * steps[-10:-1].max() and steps[-1] > 0.8 * steps[-10:-1].min()
+
+
+def test_slerp_keeps_norms_and_turns_evenly():
+    a = keys(2)
+    made = latents.path(a, 21, "slerp z", False).tensor
+    norms = made.norm(dim=1)
+    expected = torch.linspace(float(norms[0]), float(norms[-1]), 21)
+    torch.testing.assert_close(norms, expected, rtol=1e-5, atol=1e-4)
+    unit = made / norms[:, None]
+    angles = (unit[:-1] * unit[1:]).sum(dim=1).clamp(-1, 1).acos()
+    assert angles.std() < 1e-3 * angles.mean()
+
+
+def test_the_reversed_path_is_the_path_reversed():
+    a = keys(4)
+    forth = latents.path(a, 31, "slerp z", False).tensor
+    back = latents.path(latents.pick(a, [3, 2, 1, 0]), 31, "slerp z", False).tensor
+    torch.testing.assert_close(forth, back.flip(0), rtol=1e-4, atol=1e-4)
+
+
+def test_equal_and_opposite_keys_stay_finite():
+    z = torch.randn(1, 64, generator=torch.Generator().manual_seed(0))
+    for second in (z, -z):
+        pair = latents.GANLatent("z", torch.cat([z, second]), None, (1, 2), "")
+        assert latents.path(pair, 9, "slerp z", False).tensor.isfinite().all()
+
+
+def test_one_frame_is_the_first_key_and_one_key_is_no_path():
+    assert torch.equal(latents.path(keys(), 1).tensor, keys(1).tensor)
+    with pytest.raises(GenartError, match="two latents"):
+        latents.path(keys(1), 10)
+
+
+def test_great_circles_are_refused_in_w_and_lines_need_the_gan():
+    generator = Generator(SPEC)
+    initialise(generator, 0)
+    with pytest.raises(GenartError, match="lerp w"):
+        latents.path(latents.to_w(generator, keys()), 10, "slerp z")
+    with pytest.raises(GenartError, match="wire the GAN"):
+        latents.path(keys(), 10, "lerp w")
+
+
+def test_classes_blend_along_a_path():
+    spec = StyleGAN2Spec(resolution=32, c_dim=2, z_dim=8)
+    pair = latents.join(latents.from_seeds(spec, 0, 1, 0), latents.from_seeds(spec, 1, 1, 1))
+    blended = latents.path(pair, 5, "slerp z", False).classes
+    torch.testing.assert_close(blended[:, 1], torch.linspace(0, 1, 5))
+    torch.testing.assert_close(blended.sum(dim=1), torch.ones(5))

@@ -1,0 +1,296 @@
+"""A run: what it leaves, what goes on, what is refused; a killed one ends as if never killed.
+
+The network is the real one at its smallest, on sixteen coloured squares.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from comfy_genart_nodes.errors import GenartError
+from comfy_genart_nodes.gan.checkpoint import load_gan, read
+from comfy_genart_nodes.training import child, trainer
+from comfy_genart_nodes.training.config import TrainConfig
+from comfy_genart_nodes.training.job import TrainerJob
+from comfy_genart_nodes.training.pictures import open_folder
+from comfy_genart_nodes.training.run_folder import RunFolder, prepare
+
+CONFIG = TrainConfig(
+    resolution=32,
+    batch=4,
+    steps=24,
+    channel_base=128,
+    channel_max=8,
+    z_dim=8,
+    w_dim=8,
+    mirror=True,
+    precision="fp32",
+    checkpoint_kimg=0.032,  # every 8 steps
+    sample_kimg=0.064,
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for i, colour in enumerate(np.random.default_rng(0).integers(0, 256, (16, 3))):
+        Image.new("RGB", (32, 32), tuple(map(int, colour))).save(folder / f"{i}.png")
+    return open_folder(folder)
+
+
+@pytest.fixture
+def begin(tmp_path, pictures):
+    def begin(name="a", config=CONFIG):
+        return prepare(tmp_path / "genart", name, pictures, config, "cpu", threads=1)
+
+    return begin
+
+
+def final_hash(run):
+    assert run.finished
+    path = run.checkpoint_path(run.config.last_step)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def stop_at(run, *steps):
+    """A wish to stop that comes true after some steps of the run."""
+    calls = iter(range(run.config.last_step))
+    return lambda: next(calls) + 1 in steps
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, pictures):
+    run = prepare(tmp_path_factory.mktemp("runs"), "whole", pictures, CONFIG, "cpu", threads=1)
+    assert trainer.train(run.path, lambda: False) == "finished"
+    return run
+
+
+def test_a_run_leaves_what_it_promises(unbroken):
+    kinds = [event["event"] for event in unbroken.events()]
+    assert kinds[0] == "started" and kinds[-1] == "finished"
+    progress = [e for e in unbroken.events() if e["event"] == "progress"]
+    assert progress[-1]["step"] == 24 and progress[-1]["kimg"] == pytest.approx(0.096)
+    assert all(np.isfinite(e["loss_g"]) and np.isfinite(e["loss_d"]) for e in progress)
+    with Image.open(unbroken.samples[-1]) as sheet:
+        assert sheet.size == (8 * 32, 4 * 32)
+    gan = load_gan(unbroken.checkpoints[-1])
+    assert gan.spec == CONFIG.spec and gan.info["training"]["step"] == 24
+    assert gan.generator.mapping.w_avg.abs().sum() > 0
+    assert len(unbroken.checkpoints) == trainer.KEEP_CHECKPOINTS
+    assert {p.name for p in unbroken.path.iterdir()} == {
+        "run.json",
+        "events.jsonl",
+        "samples",
+        "checkpoints",
+        "pictures.npy",
+        "lock",
+    }
+
+
+def test_training_changes_every_weight(unbroken):
+    """What no gradient reaches would stay as it was drawn."""
+    start = trainer.Training(CONFIG, np.zeros((16, 3, 32, 32), np.uint8), "cpu", "fp32").tensors()
+    for name, tensor in read(unbroken.checkpoints[-1]).items():
+        if name.startswith(("g.", "d.")) and not name.endswith("noise_const"):
+            assert not tensor.equal(start[name]), name
+
+
+@pytest.mark.parametrize("steps", [(1,), (8,), (5, 13), (23,)])
+def test_a_stopped_run_ends_as_one_never_stopped(begin, unbroken, steps):
+    run = begin()
+    done = 0
+    for step in steps:
+        assert trainer.train(run.path, stop_at(run, step - done)) == "stopped"
+        assert run.checkpoints[-1] == run.checkpoint_path(step)
+        done = step
+    assert trainer.train(run.path, lambda: False) == "finished"
+    assert final_hash(run) == final_hash(unbroken)
+
+
+def test_a_killed_run_ends_as_one_never_killed(begin, unbroken):
+    run = begin()
+    delays = np.random.default_rng().uniform(0, 0.3, 2)  # a random moment, whichever it is
+    for delay in delays:
+        command = [sys.executable, child.__file__, str(run.path)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        seen = len(run.events())
+        while len(run.events()) == seen and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        process.stdin.close()
+    with TrainerJob(run) as job:
+        kinds = [event["event"] for event in job.events() if event]
+    assert kinds[-1] == "finished"
+    assert final_hash(run) == final_hash(unbroken), f"killed after {delays} s"
+
+
+def test_leaving_the_job_stops_the_process_with_a_checkpoint(begin):
+    run = begin(config=replace(CONFIG, steps=100_000))
+    with TrainerJob(run) as job:
+        for event in job.events():
+            if event and event["event"] == "progress":
+                break
+        left = time.monotonic()
+    assert time.monotonic() - left < 60  # no time of a step; a process that never stops would hang
+    stopped = run.events()[-1]
+    assert stopped["event"] == "stopped"
+    assert run.checkpoints[-1] == run.checkpoint_path(stopped["step"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_the_command_trains_and_stops_on_sigterm(tmp_path, pictures):
+    settings = {"resolution": 32, "batch": 4, "channel-base": 128, "channel-max": 8, "steps": 10**6}
+    options = [word for k, v in settings.items() for word in (f"--{k}", str(v))]
+    command = [sys.executable, "-m", "comfy_genart_nodes.headless.cli", "train", "gan"]
+    command += [str(pictures.folder), "--run", "shell", "--base", str(tmp_path), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "progress" in line:
+            break
+    os.kill(process.pid, signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    run = RunFolder(tmp_path / "output" / "genart" / "shell")
+    assert run.events()[-1]["event"] == "stopped" and len(run.checkpoints) == 1
+
+
+def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(begin, unbroken):
+    run = begin()
+    assert trainer.train(run.path, stop_at(run, 20)) == "stopped"
+    newest = run.checkpoints[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert trainer.train(run.path, lambda: False) == "finished"
+    said = [e for e in run.events() if e["event"] == "unreadable"]
+    assert said[0]["file"] == newest.name
+    assert final_hash(run) == final_hash(unbroken)
+
+
+def test_stop_rules_may_change_and_nothing_else(begin, pictures):
+    run = begin()
+    trainer.train(run.path, stop_at(run, 3))
+    assert begin(config=replace(CONFIG, steps=30)).config.last_step == 30
+    with pytest.raises(GenartError, match=r"batch 4 \(now 8\), mirror True \(now False\)"):
+        begin(config=replace(CONFIG, batch=8, mirror=False))
+
+
+def test_a_finished_run_goes_on_with_a_later_stop(begin):
+    run = begin(config=replace(CONFIG, steps=4))
+    trainer.train(run.path, lambda: False)
+    longer = begin(config=replace(CONFIG, steps=6))
+    assert not longer.finished
+    assert trainer.train(longer.path, lambda: False) == "finished"
+    assert longer.finished
+
+
+def test_other_pictures_under_the_same_name_are_refused(begin, tmp_path):
+    begin()
+    for i in range(2):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"{i}.png")
+    with pytest.raises(GenartError, match="16 pictures"):
+        prepare(tmp_path / "genart", "a", open_folder(tmp_path), CONFIG, "cpu")
+
+
+@pytest.mark.parametrize("name", ["../a", "a/b", "", ".", "..", "CON", "a\\b", "/tmp/a", "a\n"])
+def test_names_cannot_leave_their_folder(begin, tmp_path, name):
+    if name == "a\n":  # blanks around a name are dropped, newlines among them
+        assert begin(name).path.name == "a"
+        return
+    with pytest.raises(GenartError, match="cannot name a run"):
+        begin(name)
+    assert not (tmp_path / "genart").exists()
+
+
+def test_a_run_is_trained_once_at_a_time(begin):
+    run = begin()
+    with run.locked(), pytest.raises(GenartError, match="being trained already"):
+        trainer.train(run.path, lambda: False)
+
+
+def test_a_failed_beginning_leaves_nothing(tmp_path, pictures, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", full)
+    with pytest.raises(GenartError, match="free some space"):
+        prepare(tmp_path / "genart", "a", pictures, CONFIG, "cpu")
+    assert list((tmp_path / "genart").iterdir()) == []
+
+
+def test_a_full_disk_ends_the_run_with_its_sentence_and_its_last_checkpoint(begin, monkeypatch):
+    run = begin()
+    trainer.train(run.path, stop_at(run, 8))
+    whole = [path.name for path in run.checkpoints]
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("comfy_genart_nodes.gan.checkpoint.save_file", full)
+    with pytest.raises(GenartError, match="free some space"):
+        trainer.train(run.path, lambda: False)
+    assert run.events()[-1]["event"] == "failed"
+    assert [path.name for path in (run.path / "checkpoints").iterdir()] == whole
+
+
+def test_half_a_line_of_events_is_passed_over(begin):
+    run = begin()
+    trainer.train(run.path, stop_at(run, 2))
+    with (run.path / "events.jsonl").open("a") as file:
+        file.write('{"event": "prog')
+    trainer.train(run.path, lambda: False)
+    assert [e["event"] for e in run.events()][-1] == "finished"
+    assert "resumed" in [e["event"] for e in run.events()]
+
+
+def test_unreadable_runs_are_named(tmp_path):
+    with pytest.raises(GenartError, match="no training run"):
+        RunFolder(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(GenartError, match="cannot be read"):
+        RunFolder(tmp_path)
+
+
+def test_settings_survive_json_and_unknown_ones_are_named():
+    assert TrainConfig.from_json(json.loads(json.dumps(CONFIG.to_json()))) == CONFIG
+    with pytest.raises(GenartError, match="'wings'"):
+        TrainConfig.from_json({"wings": 2})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch": 0},
+        {"kimg": -1.0},
+        {"steps": 0},
+        {"augment": ("blur",)},
+        {"precision": "fp16"},
+        {"rate": float("nan")},
+        {"resolution": 33},
+    ],
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(GenartError):
+        replace(CONFIG, **wrong)
+
+
+def test_every_epoch_shows_every_picture_once():
+    order = trainer.Order(10, seed=3)
+    places = [i for step in range(5) for i in order.batch(step, 4)]
+    assert sorted(places[:10]) == sorted(places[10:]) == list(range(10))
+    assert places[:10] != places[10:]
+    assert trainer.Order(10, seed=3).batch(4, 4) == places[16:]
+
+
+def test_bf16_trains_and_stays_finite(begin):
+    run = begin(config=replace(CONFIG, precision="bf16", steps=3))
+    assert trainer.train(run.path, lambda: False) == "finished"
