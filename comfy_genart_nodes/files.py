@@ -1,7 +1,6 @@
 """Writing files so that a crash, a full disk or a virus scanner leaves no half of one."""
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,27 +40,3 @@ def written(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-_REFUSED = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
-
-
-def check_name(name: str, what: str) -> str:
-    """Return a name, stripped, that is one plain file name on Linux, Windows and Mac alike.
-
-    Args:
-        name: what the person wrote.
-        what: what it names, for the message: "run".
-
-    Raises:
-        GenartError: when it would leave its folder, is hidden, or some system refuses it.
-    """
-    plain = name.strip()
-    fits = 0 < len(plain.encode()) <= 120 and plain[0] not in ".-" and plain[-1] != "."
-    if not fits or _REFUSED.search(plain) or _RESERVED.fullmatch(plain):
-        raise GenartError(
-            f"{name!r} cannot name a {what}: use a short name of letters, digits, blanks, - and "
-            "_, without folders."
-        )
-    return plain

@@ -17,7 +17,8 @@ import torch
 
 from .. import __version__
 from ..errors import GenartError
-from ..files import check_name, written
+from ..files import written
+from ..names import check_name
 from .config import TrainConfig, differences
 from .pictures import PictureFolder, write_array
 
