@@ -1,10 +1,13 @@
 """Picture Folder and Train GAN in a real ComfyUI."""
 
+import asyncio
+import io
 import json
 import time
 import uuid
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 from PIL import Image
@@ -128,6 +131,41 @@ def test_cancel_keeps_what_was_reached(server, folder, name):
     run(server, folder, name, kimg=(stopped["step"] + 4) * 4 / 1000)
     assert kinds(server, name).count("resumed") == 1
     assert events(server, name)[-1]["step"] == stopped["step"] + 4
+
+
+async def heard(server: Any, prompt: dict[str, Any]) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """Queue as the page does; all that the server says until the prompt's end."""
+    told: list[dict[str, Any]] = []
+    binary: list[bytes] = []
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{server.url}/ws?clientId=listener") as socket,
+    ):
+        ask = {"prompt": prompt, "client_id": "listener"}
+        await asyncio.to_thread(server.post, "/prompt", ask)
+        async for message in socket:
+            if message.type == aiohttp.WSMsgType.BINARY:
+                binary.append(message.data)
+                continue
+            told.append(json.loads(message.data))
+            if told[-1]["type"] in ("execution_success", "execution_error"):
+                return told, binary
+    raise AssertionError("the server hung up")
+
+
+def test_the_node_shows_progress_samples_and_losses(server, folder, name):
+    graph = Graph()
+    node = trained(graph, folder, name)
+    told, binary = asyncio.run(asyncio.wait_for(heard(server, graph.nodes), 120))
+    assert told[-1]["type"] == "execution_success"
+    steps = [event["data"]["value"] for event in told if event["type"] == "progress"]
+    assert steps[-1] == 16
+    kinds = [int.from_bytes(data[:4], "big") for data in binary]
+    preview = next(d for kind, d in zip(kinds, binary, strict=True) if kind == 1)
+    assert Image.open(io.BytesIO(preview[8:])).format == "JPEG"
+    texts = [d[8:].decode() for kind, d in zip(kinds, binary, strict=True) if kind == 3]
+    assert texts[-1].startswith(node[0])
+    assert "loss" in texts[-1] and "pictures/s" in texts[-1]
 
 
 def test_a_corrupt_picture_among_good_ones_is_skipped(server, folder, name, tmp_path):
