@@ -135,10 +135,10 @@ def find_python(folder: Path, given: str | None) -> tuple[str, ...]:
     with `-s` as its own scripts do.
     """
     if given:
-        found = shutil.which(str(Path(given).expanduser()))
+        found = shutil.which(os.path.expanduser(given))  # noqa: PTH111 - Path would drop ./
         if found is None:
             raise GenartError(f"--python {given} is no program that can be started.")
-        return (found,)
+        return (str(Path(found).absolute()),)  # ComfyUI is started from its own folder
     for environment in (folder / ".venv", folder / "venv"):
         for inside in ("bin/python", "Scripts/python.exe"):
             if (environment / inside).is_file():

@@ -127,6 +127,12 @@ def test_a_comfyui_without_a_python_of_its_own_never_gets_ours(tmp_path):
         find_python(tmp_path, str(tmp_path / "no such python"))
 
 
+def test_a_python_named_from_here_is_found_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+    assert find_python(tmp_path, "./python") == (str(tmp_path / "python"),)
+
+
 def test_a_folder_that_is_no_comfyui_is_refused_untouched(tmp_path):
     args = argparse.Namespace(comfyui=tmp_path, python=None, base=None)
     with pytest.raises(GenartError, match=r"main\.py"):
