@@ -21,6 +21,14 @@ def replace(temporary: Path, path: Path) -> None:
             time.sleep(0.1 * (attempt + 1))
 
 
+def unwritable(path: Path, error: OSError) -> GenartError:
+    """The sentence for a file or folder that could not be written."""
+    return GenartError(
+        f"Could not write {path}: {error.strerror or error}; free some space or choose a folder "
+        "that can be written."
+    )
+
+
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it when the block ends well, else remove it.
@@ -34,9 +42,6 @@ def written(path: Path) -> Iterator[Path]:
         yield temporary
         replace(temporary, path)
     except OSError as error:
-        raise GenartError(
-            f"Could not write {path}: {error.strerror or error}; free some space or choose a "
-            "folder that can be written."
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -47,7 +47,7 @@ _HELP = {
     "seed": "of everything random in the run",
     "kimg": "stop after so many thousand pictures",
     "steps": "stop after so many steps, if that comes first",
-    "channel_base": "channels times side: the networks' width",
+    "channel_base": "channels times side: the networks' width (default: 64 * resolution)",
     "channel_max": "channels at most",
     "mapping_layers": "layers of the mapping network",
     "z_dim": "length of z",
@@ -61,7 +61,7 @@ _HELP = {
     "checkpoint_kimg": "keep the state so often",
     "sample_kimg": "make a sheet of samples so often",
 }
-_TYPES: dict[str, type] = {"steps": int, "gamma": float}
+_TYPES: dict[str, type] = {"steps": int, "channel_base": int, "gamma": float}
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

@@ -21,8 +21,9 @@ class TrainConfig:
         seed: of everything random in the run.
         kimg: stop after so many thousand pictures ...
         steps: ... or after so many steps, where given; whichever comes first.
-        channel_base, channel_max, mapping_layers, z_dim, w_dim: the networks' sizes
-            (`StyleGAN2Spec`).
+        channel_base: the networks' width (`StyleGAN2Spec`); None for 64 channels at the
+            pictures' side.
+        channel_max, mapping_layers, z_dim, w_dim: their other sizes.
         rate: Adam's learning rate, of both networks.
         gamma: weight of R1; None for .0002 * resolution^2 / batch (Karras et al. 2020, ADA).
         ema_kimg: half-life of the generator's moving average.
@@ -38,7 +39,7 @@ class TrainConfig:
     seed: int = 0
     kimg: float = 1000.0
     steps: int | None = None
-    channel_base: int = 16384
+    channel_base: int | None = None
     channel_max: int = 512
     mapping_layers: int = 2
     z_dim: int = 512
@@ -75,7 +76,7 @@ class TrainConfig:
             resolution=self.resolution,
             z_dim=self.z_dim,
             w_dim=self.w_dim,
-            channel_base=self.channel_base,
+            channel_base=self.channel_base or 64 * self.resolution,
             channel_max=self.channel_max,
             mapping_layers=self.mapping_layers,
         )

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -123,28 +124,32 @@ def write_array(
     Raises:
         GenartError: when fewer than two pictures can be read.
     """
-    array = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.uint8, shape=(len(pictures), 3, side, side)
-    )
     kept: list[str] = []
     broken: list[str] = []
-    for name, decoded in _decoded(pictures, side):
-        if decoded is None:
-            broken.append(name)
-        else:
-            array[len(kept)] = decoded
-            kept.append(name)
-        progress(len(kept) + len(broken), len(pictures))
-    array.flush()
-    del array
+    # Written in order, not through a memory map: on a full disk that one ends the process.
+    with path.open("wb") as file:
+        _write_head(file, 0, side)
+        for name, decoded in _decoded(pictures, side):
+            if decoded is None:
+                broken.append(name)
+            else:
+                kept.append(name)
+                file.write(decoded.tobytes())
+            progress(len(kept) + len(broken), len(pictures))
+        file.seek(0)
+        _write_head(file, len(kept), side)
     if len(kept) < 2:
         raise GenartError(
             f"Only {len(kept)} of {len(pictures)} pictures in {pictures.folder} can be read; "
             f"{broken[0]} cannot. Training needs at least two."
         )
-    if broken:
-        _shorten(path, len(kept))
     return kept, broken
+
+
+def _write_head(file: BinaryIO, count: int, side: int) -> None:
+    """Write the head of a `.npy` file; numpy pads it to the same length for every count."""
+    head = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, side, side)}
+    np.lib.format.write_array_header_1_0(file, head)
 
 
 def _decoded(pictures: PictureFolder, side: int) -> Iterator[tuple[str, np.ndarray | None]]:
@@ -160,17 +165,3 @@ def _decoded(pictures: PictureFolder, side: int) -> Iterator[tuple[str, np.ndarr
         names = iter(pictures.files)
         while chunk := list(islice(names, 64)):
             yield from pool.map(attempt, chunk)
-
-
-def _shorten(path: Path, count: int) -> None:
-    """Keep the first `count` entries of an array file."""
-    whole = np.load(path, mmap_mode="r")
-    part = path.with_suffix(".part.npy")
-    short = np.lib.format.open_memmap(
-        part, mode="w+", dtype=np.uint8, shape=(count, *whole.shape[1:])
-    )
-    for start in range(0, count, 256):
-        short[start : start + 256] = whole[start : min(start + 256, count)]
-    short.flush()
-    del short, whole
-    part.replace(path)

@@ -17,7 +17,7 @@ import torch
 
 from .. import __version__
 from ..errors import GenartError
-from ..files import written
+from ..files import unwritable, written
 from ..names import check_name
 from .config import TrainConfig, differences
 from .pictures import PictureFolder, write_array
@@ -101,13 +101,20 @@ class RunFolder:
         return events, start + len(whole) + len(newline)
 
     def record(self, event: dict[str, Any]) -> None:
-        """Append an event, as one line of its own."""
-        with (self.path / "events.jsonl").open("ab+") as file:
-            line = json.dumps(event, sort_keys=True).encode() + b"\n"
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                line = line if file.read(1) == b"\n" else b"\n" + line
-            file.write(line)
+        """Append an event, as one line of its own.
+
+        Raises:
+            GenartError: when it cannot be written.
+        """
+        line = json.dumps(event, sort_keys=True).encode() + b"\n"
+        try:
+            with (self.path / "events.jsonl").open("ab+") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    line = line if file.read(1) == b"\n" else b"\n" + line
+                file.write(line)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def update(self, config: TrainConfig, machine: dict[str, Any]) -> None:
         """Write new stop rules and the device; threads and precision stay as they began."""
@@ -223,10 +230,7 @@ def prepare(
         _write_json(temporary / "run.json", run)
         temporary.rename(path)
     except OSError as error:
-        raise GenartError(
-            f"Could not write the run folder {path}: {error.strerror or error}; free some space "
-            "or choose a folder that can be written."
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return RunFolder(path)

@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -261,7 +262,8 @@ def train(
             return _Session(run, should_stop, listen).train()
         except Exception as error:
             event = {"event": "failed", "reason": _sentence(error), "time": time.time()}
-            run.record(event)
+            with suppress(GenartError):  # a full disk, most likely what has just been met
+                run.record(event)
             listen(event)
             raise
 

@@ -221,7 +221,7 @@ def test_a_failed_beginning_leaves_nothing(tmp_path, pictures, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np.lib.format, "open_memmap", full)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(GenartError, match="free some space"):
         prepare(tmp_path / "genart", "a", pictures, CONFIG, "cpu")
     assert list((tmp_path / "genart").iterdir()) == []
