@@ -58,9 +58,10 @@ def in_batches(
     results: Tensor | None = None
     start = 0
     while start < count:
-        part = _attempt(work, start, min(start + largest, count), last=largest == 1)
+        size = min(largest, count - start)
+        part = _attempt(work, start, start + size, last=size == 1)
         if part is None:
-            largest //= 2
+            largest = size // 2
             mm.soft_empty_cache()
             continue
         if results is None:
