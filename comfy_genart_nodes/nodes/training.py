@@ -16,7 +16,7 @@ from ..training.job import TrainerJob, runs_folder
 from ..training.pictures import PictureFolder
 from ..training.run_folder import RunFolder, prepare
 
-PRECISIONS = ["fp32", "bf16"]
+PRECISIONS = ["auto", "fp32", "bf16"]
 BEAT_SECONDS = 1.0
 
 
@@ -79,9 +79,9 @@ class TrainGAN(io.ComfyNode):
                     io.Int,
                     "channel_base",
                     "Width of the network: higher learns more detail, needs more memory and time "
-                    "and makes larger files.",
-                    default=16384,
-                    min=512,
+                    "and makes larger files. 0: 64 times the resolution.",
+                    default=0,
+                    min=0,
                     max=65536,
                     step=512,
                     advanced=True,
@@ -98,9 +98,9 @@ class TrainGAN(io.ComfyNode):
                     io.Combo,
                     "precision",
                     "bf16 is faster on recent graphics cards and on CPUs with AMX; fp32 runs "
-                    "everywhere.",
+                    "everywhere; auto takes the faster one.",
                     options=PRECISIONS,
-                    default="fp32",
+                    default="auto",
                     advanced=True,
                 ),
             ],
@@ -131,7 +131,7 @@ class TrainGAN(io.ComfyNode):
             batch=batch_size,
             seed=seed,
             kimg=kimg,
-            channel_base=channel_base,
+            channel_base=channel_base or None,
             mirror=mirror,
             precision=precision,
         )

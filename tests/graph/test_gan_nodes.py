@@ -99,6 +99,23 @@ def test_a_long_batch_is_its_parts(server, gans):
     assert difference.max() <= 1  # another size of batch may round another way
 
 
+def short_of_memory(server: Any, most: int) -> np.ndarray:
+    graph = Graph()
+    gan = graph.node("GenartLoadGAN", gan_name="test_short.safetensors")
+    drawn = latents(graph, gan, 0, 10)
+    short = graph.node("GenartTestShortMemory", gan=gan, most=most)
+    return graph.pictures(server, sampled(graph, short, drawn))
+
+
+def test_batches_shrink_until_they_fit(server, gans):
+    (gans / "test_short.safetensors").write_bytes((gans / "test_a.safetensors").read_bytes())
+    made = short_of_memory(server, most=3)
+    difference = np.abs(made.astype(int) - pictures(server, count=10).astype(int))
+    assert made.shape[0] == 10 and difference.max() <= 1
+    with pytest.raises(NodeError):  # where not even one picture fits, nothing is made up
+        short_of_memory(server, most=0)
+
+
 def test_seeds_wrap_at_the_end(server, gans):
     last = 2**32 - 1
     assert np.array_equal(pictures(server, seed=last, count=2)[1:], pictures(server, 0, 1))

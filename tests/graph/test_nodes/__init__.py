@@ -1,5 +1,9 @@
 """Nodes for the tests alone, linked into the test server's custom_nodes beside the pack."""
 
-from . import waiting
+from . import diffusion, memory, waiting
 
-NODE_CLASS_MAPPINGS = {**waiting.NODE_CLASS_MAPPINGS}
+NODE_CLASS_MAPPINGS = {
+    **waiting.NODE_CLASS_MAPPINGS,
+    **diffusion.NODE_CLASS_MAPPINGS,
+    **memory.NODE_CLASS_MAPPINGS,
+}
