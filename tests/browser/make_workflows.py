@@ -1,0 +1,120 @@
+"""Make what lies beside the shared workflows anew, on a real ComfyUI and its real page.
+
+    python tests/browser/make_workflows.py [NAME ...]
+
+To be run after a shared workflow was changed (saved from the page into `workflows/`) or the shipped
+checkpoint was replaced. Writes `workflows/api/NAME.json`, the thumbnail `NAME.jpg`, and `NAME.json`
+itself, as this page saves it. A thumbnail shows what running the workflow makes; of those that need what
+is not shipped (a diffusion checkpoint, a person's pictures) it shows the graph.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageSequence
+from real_page import RealPage, find_browser, open_page
+
+from comfy_genart_nodes.headless.client import Server
+from comfy_genart_nodes.headless.comfyui import running
+from comfy_genart_nodes.headless.provision import ComfyUI, prepare_base, provision
+from comfy_genart_nodes.headless.run import Delivery, run_workflow
+
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+SHOWN = {
+    "sample_gan": "gan_sheet_*.png",
+    "walk_latent_space": "gan_walk_*.webp",
+    "pick_favourites": "gan_takes_*.png",
+}
+WIDTH = 512
+FRAMES = 16  # of an animation, as a sheet of four by four
+
+# Move the view so that the graph fills the window below the page's own bars; its box in pixels.
+FIT = """() => {
+    const [top, pad] = [110, 60], { ds, graph } = app.canvas;
+    const shown = [...graph.nodes.filter(node => node.type !== "MarkdownNote"), ...graph.groups];
+    const boxes = shown.map(
+        item => [item.pos[0], item.pos[1], item.pos[0] + item.size[0], item.pos[1] + item.size[1]]);
+    const [left, upper] = [0, 1].map(i => Math.min(...boxes.map(box => box[i])) - 10);
+    const [right, lower] = [2, 3].map(i => Math.max(...boxes.map(box => box[i])) + 10);
+    const room = [innerWidth - 2 * pad, innerHeight - top - pad];
+    ds.scale = Math.min(room[0] / (right - left), room[1] / (lower - upper));
+    ds.offset[0] = pad / ds.scale - left;
+    const shift = app.canvas.canvas.getBoundingClientRect().top;
+    ds.offset[1] = (top - shift) / ds.scale - upper;
+    app.canvas.setDirty(true, true);
+    const [width, height] = [(right - left) * ds.scale, (lower - upper) * ds.scale];
+    return { x: pad, y: top, width, height };
+}"""
+
+
+def graph_picture(page: RealPage, path: Path) -> Image.Image:
+    """The graph as the page draws it, without the note beside it."""
+    page.page.set_viewport_size({"width": 2400, "height": 1200})
+    clip = page.page.evaluate(FIT)
+    page.page.wait_for_timeout(1000)
+    page.page.screenshot(path=path, clip=clip)
+    return Image.open(path)
+
+
+def sheet(animation: Image.Image) -> Image.Image:
+    """Evenly spaced frames of an animation on one sheet."""
+    frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(animation)]
+    chosen = frames[:: len(frames) // FRAMES][:FRAMES]
+    width, height = chosen[0].size
+    made = Image.new("RGB", (4 * width, 4 * height))
+    for number, frame in enumerate(chosen):
+        made.paste(frame, (number % 4 * width, number // 4 * height))
+    return made
+
+
+def made_picture(server: Server, path: Path, shown: str, folder: Path) -> Image.Image:
+    """What running the workflow makes."""
+    run_workflow(server, path, Delivery(folder), [], [], 600)
+    picture = Image.open(next(folder.glob(shown)))
+    return sheet(picture) if getattr(picture, "is_animated", False) else picture
+
+
+def write(path: Path, workflow: dict[str, Any]) -> None:
+    """A workflow as the page saves it."""
+    text = json.dumps(workflow, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def make(server: Server, page: RealPage, path: Path, folder: Path) -> None:
+    """One workflow, its API file and its thumbnail."""
+    page.load(path)
+    queued, saved = page.prompt()
+    write(path, saved)
+    write(path.parent / "api" / path.name, queued)
+    if path.stem in SHOWN:
+        picture = made_picture(server, path, SHOWN[path.stem], folder)
+    else:
+        picture = graph_picture(page, folder / "graph.png")
+    size = (WIDTH, round(picture.height * WIDTH / picture.width))
+    thumbnail = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    thumbnail.save(path.with_suffix(".jpg"), quality=88)
+
+
+def main(names: list[str]) -> None:
+    """All workflows, or those named."""
+    browser = find_browser()
+    if browser is None:
+        sys.exit("There is no Chromium on the PATH and no $CHROMIUM.")
+    with tempfile.TemporaryDirectory() as temporary:
+        base = Path(temporary) / "base"
+        base.mkdir()
+        prepare_base(base)
+        comfyui = ComfyUI(provision(), (sys.executable,), base)
+        with running(comfyui) as server, open_page(server.url, browser) as page:
+            for path in sorted(WORKFLOWS.glob("*.json")):
+                if not names or path.stem in names:
+                    folder = Path(temporary) / path.stem
+                    folder.mkdir()
+                    make(server, page, path, folder)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,108 @@
+"""The real page in a real browser: it takes the pack in, and opens every shared workflow."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from real_page import RealPage, find_browser, open_page
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The browser; without one the page tests skip, or fail where CI=true."""
+    found = find_browser()
+    if found is None:
+        missing = "no Chromium on the PATH and no $CHROMIUM"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
+    return found
+
+
+@pytest.fixture(scope="session")
+def page(browser: str, server: Any) -> Iterator[RealPage]:
+    with open_page(server.url, browser) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def our_nodes(server: Any) -> set[str]:
+    """Ids of every node of the pack, as the server lists them."""
+    return {
+        name
+        for name, about in server.object_info().items()
+        if about["python_module"] == "custom_nodes.comfy_genart_nodes"
+    }
+
+
+@each_workflow
+def test_a_shared_workflow_opens_and_means_what_scripts_get(page, path):
+    page.load(path)
+    known = "app.graph.nodes.filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
+    assert page.page.evaluate(known) == []
+    queued, saved = page.prompt()
+    assert queued == read(path.parent / "api" / path.name)
+    shipped = read(path)
+    for workflow in (saved, shipped):
+        workflow["extra"].pop("ds")  # where the person looks
+    assert saved == shipped
+    assert page.errors == []
+
+
+@each_workflow
+def test_nodes_lie_side_by_side_and_groups_around_them(page, path):
+    page.load(path)
+    boxes = page.page.evaluate(
+        "app.graph.nodes.map(n => [n.pos[0], n.pos[1] - 30, n.pos[0] + n.size[0],"
+        " n.pos[1] + Math.max(n.size[1], n.computeSize()[1])])"
+    )
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        for other in boxes[number + 1 :]:
+            apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+            assert apart, f"{boxes[number]} lies over {other}"
+    for x, y, width, height in (group["bounding"] for group in read(path)["groups"]):
+        for left, top, right, bottom in boxes:
+            inside = x <= left and y <= top and right <= x + width and bottom <= y + height
+            outside = right <= x or x + width <= left or bottom <= y or y + height <= top
+            assert inside or outside
+
+
+def test_every_node_is_on_the_page_and_in_a_shared_workflow(page, our_nodes):
+    known = set(page.page.evaluate("Object.keys(LiteGraph.registered_node_types)"))
+    used = {node["type"] for path in WORKFLOWS for node in read(path)["nodes"]}
+    assert our_nodes and our_nodes <= known
+    assert our_nodes <= used
+
+
+def test_the_workflows_are_templates_with_pictures(page, server):
+    names = server.get("/workflow_templates")["comfy_genart_nodes"]
+    assert sorted(names) == [path.stem for path in WORKFLOWS]
+    widths = page.page.evaluate(
+        """names => Promise.all(names.map(async name => {
+            const picture = new Image();
+            picture.src = `/api/workflow_templates/comfy_genart_nodes/${name}.jpg`;
+            await picture.decode();
+            return picture.naturalWidth;
+        }))""",
+        names,
+    )
+    assert all(400 <= width <= 640 for width in widths)
+
+
+def test_every_node_has_a_help_page(page, our_nodes):
+    for name in sorted(our_nodes):
+        reply = page.page.request.get(f"{page.url}/extensions/comfy_genart_nodes/docs/{name}.md")
+        assert reply.ok, name
+        assert len(reply.text().split()) > 20, name
+    assert page.errors == []

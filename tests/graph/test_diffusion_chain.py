@@ -1,0 +1,80 @@
+"""The shared workflow from a GAN's picture through a diffusion model, sampled by the real KSampler.
+
+Only the checkpoint is another: a tiny SD3 with random weights, which ComfyUI recognises as one.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from prompts import fetch, forget
+
+TINY = "tiny_sd3.safetensors"
+
+
+@pytest.fixture(scope="module")
+def chain(server, repository) -> dict[str, Any]:
+    """`gan_to_diffusion` as shipped, over the tiny model, small, and with two steps."""
+    server.run_api({"1": {"class_type": "GenartTestWriteTinyDiffusion", "inputs": {"seed": 3}}})
+    prompt = json.loads((repository / "workflows/api/gan_to_diffusion.json").read_text("utf-8"))
+    loader = node(prompt, "CheckpointLoaderSimple")
+    prompt["unet"] = {
+        "class_type": "UNETLoader",
+        "inputs": {"unet_name": TINY, "weight_dtype": "default"},
+    }
+    prompt["vae"] = {"class_type": "VAELoader", "inputs": {"vae_name": TINY}}
+    instead = {(loader, 0): ["unet", 0], (loader, 2): ["vae", 0]}
+    del prompt[loader]
+    for each in prompt.values():
+        if each["class_type"] == "CLIPTextEncode":
+            each |= {"class_type": "GenartTestNoText", "inputs": {}}
+        for name, value in each["inputs"].items():
+            if isinstance(value, list):
+                each["inputs"][name] = instead.get(tuple(value), value)
+    prompt[node(prompt, "ImageScale")]["inputs"] |= {"width": 64, "height": 64}
+    prompt[node(prompt, "KSampler")]["inputs"]["steps"] = 2
+    return prompt
+
+
+def node(prompt: dict[str, Any], kind: str) -> str:
+    return next(id_ for id_, each in prompt.items() if each["class_type"] == kind)
+
+
+def painted(
+    server: Any, chain: dict[str, Any], gan_seed: int = 1, **sampler: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """The GAN's picture and what becomes of it."""
+    prompt = json.loads(json.dumps(chain))
+    prompt[node(prompt, "GenartMakeGANLatent")]["inputs"]["seed"] = gan_seed
+    prompt[node(prompt, "KSampler")]["inputs"] |= sampler
+    forget(server)
+    outputs = server.run_api(prompt)
+    before, after = (
+        fetch(server, outputs[node(prompt, kind)]["images"])
+        for kind in ("PreviewImage", "SaveImage")
+    )
+    assert before.shape == after.shape == (1, 64, 64, 3)
+    return before, after
+
+
+def test_the_picture_and_the_brush_both_count(server, chain):
+    before, after = painted(server, chain)
+    assert after.std() > 5 and not np.array_equal(before, after)
+    again, same = painted(server, chain)
+    assert np.array_equal(before, again) and np.array_equal(after, same)
+    other, repainted = painted(server, chain, gan_seed=2)
+    assert not np.array_equal(before, other) and not np.array_equal(after, repainted)
+    untouched, brushed = painted(server, chain, seed=2)
+    assert np.array_equal(before, untouched) and not np.array_equal(after, brushed)
+
+
+def test_full_denoise_forgets_the_gan(server, chain):
+    first, second = (painted(server, chain, gan_seed=seed, denoise=1.0)[1] for seed in (1, 2))
+    assert np.abs(first.astype(int) - second).max() <= 1
+
+
+def test_no_denoise_keeps_the_gans_picture(server, chain):
+    """What is left is the VAE's way there and back, on which the brush has no say."""
+    first, second = (painted(server, chain, seed=seed, denoise=0.0)[1] for seed in (1, 2))
+    assert np.array_equal(first, second)

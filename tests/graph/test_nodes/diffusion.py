@@ -1,0 +1,73 @@
+"""A diffusion model that ComfyUI itself recognises, tiny and with random weights, and no text."""
+
+from pathlib import Path
+
+import comfy.ops
+import folder_paths
+import torch
+from comfy.ldm.modules.diffusionmodules.mmdit import OpenAISignatureMMDITWrapper
+from comfy.taesd.taesd import TAESD
+from safetensors.torch import save_file
+
+NAME = "tiny_sd3.safetensors"
+LATENT_CHANNELS = 16
+TEXT, POOLED = 4096, 2048  # widths of SD3's conditioning
+
+
+class WriteTinyDiffusion:
+    """Writes `NAME` for UNETLoader and for VAELoader: core's own classes decide what is in them."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "test", "write", (), True
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"seed": ("INT", {"default": 0})}}
+
+    def write(self, seed):
+        generator = torch.Generator().manual_seed(seed)
+        sd3 = OpenAISignatureMMDITWrapper(
+            depth=2,
+            patch_size=2,
+            in_channels=LATENT_CHANNELS,
+            num_patches=64,
+            pos_embed_max_size=8,
+            adm_in_channels=POOLED,
+            context_embedder_config={
+                "target": "torch.nn.Linear",
+                "params": {"in_features": TEXT, "out_features": 128},
+            },
+            dtype=torch.float32,
+            device="cpu",
+            operations=comfy.ops.disable_weight_init,
+        )
+        _write(sd3, "diffusion_models", generator)
+        _write(TAESD(latent_channels=LATENT_CHANNELS), "vae", generator)
+        return ()
+
+
+def _write(module, kind, generator):
+    weights = {}
+    for name, value in module.state_dict().items():
+        fan_in = value[0].numel() if value.ndim > 1 else 10_000
+        noise = torch.randn(value.shape, generator=generator) * (2 / fan_in) ** 0.5
+        weights[name] = noise if value.ndim else value.clone()  # scale and shift of the VAE stay
+    folder = Path(folder_paths.get_folder_paths(kind)[-1])
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / NAME)
+
+
+class NoText:
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("CONDITIONING",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {}}
+
+    def make(self):
+        return ([[torch.zeros(1, 77, TEXT), {"pooled_output": torch.zeros(1, POOLED)}]],)
+
+
+NODE_CLASS_MAPPINGS = {
+    "GenartTestWriteTinyDiffusion": WriteTinyDiffusion,
+    "GenartTestNoText": NoText,
+}

@@ -1,0 +1,160 @@
+"""The shared workflows, run by `genart run` on a real ComfyUI: what an artist gets from them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+from prompts import forget
+
+from comfy_genart_nodes.headless.cli import main
+from comfy_genart_nodes.headless.comfycli import convert
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+
+
+@pytest.fixture
+def genart(server: Any, tmp_path: Path) -> Any:
+    """Run a shared workflow; what it made, by name."""
+
+    def run(name: str, *options: str, out: str = "out") -> dict[str, Path]:
+        workflow = ROOT / "workflows" / f"{name}.json"
+        where = ["--server", server.url, "--out", str(tmp_path / out)]
+        assert main(["run", str(workflow), *where, *options]) == 0
+        return {path.name: path for path in (tmp_path / out).iterdir()}
+
+    return run
+
+
+def tiles(path: Path, columns: int, rows: int, gap: int = 4) -> np.ndarray:
+    """The pictures of a sheet, row by row, as float [n, side, side, 3]."""
+    with Image.open(path) as picture:
+        sheet = np.asarray(picture.convert("RGB"), dtype=float)
+    side = (sheet.shape[0] + gap) // rows - gap
+    assert sheet.shape == (rows * (side + gap) - gap, columns * (side + gap) - gap, 3)
+    step = side + gap
+    return np.stack(
+        [
+            sheet[row * step : row * step + side, column * step : column * step + side]
+            for row in range(rows)
+            for column in range(columns)
+        ]
+    )
+
+
+def frames(path: Path) -> np.ndarray:
+    """An animation's frames as float [n, h, w, 3]."""
+    with Image.open(path) as animation:
+        all_ = [
+            np.asarray(f.convert("RGB"), dtype=float) for f in ImageSequence.Iterator(animation)
+        ]
+    return np.stack(all_)
+
+
+def small(pictures: np.ndarray) -> np.ndarray:
+    """Means over squares: [n, 16, 16, 3], to compare pictures of different size and detail."""
+    n, side = pictures.shape[:2]
+    return pictures.reshape(n, 16, side // 16, 16, side // 16, 3).mean(axis=(2, 4))
+
+
+def nearest(pictures: np.ndarray, among: np.ndarray) -> list[int]:
+    """For each picture the index of the one that it looks like most."""
+    difference = np.abs(small(pictures)[:, None] - small(among)[None])
+    return difference.mean(axis=(2, 3, 4)).argmin(axis=1).tolist()
+
+
+def differ(pictures: np.ndarray) -> bool:
+    """Whether no two pictures are the same."""
+    return len({picture.tobytes() for picture in pictures}) == len(pictures)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_scripts_and_the_page_read_a_workflow_alike(server, path):
+    api = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
+    assert convert(server, path) == api
+
+
+def test_every_workflow_has_its_api_file_and_picture():
+    folder = ROOT / "workflows"
+    names = [path.stem for path in WORKFLOWS]
+    assert names == [path.stem for path in sorted(folder.glob("*.jpg"))]
+    assert names == [path.stem for path in sorted((folder / "api").glob("*.json"))]
+
+
+def test_sample_gan_makes_a_sheet_of_sixteen(genart):
+    made = genart("sample_gan")
+    assert list(made) == ["gan_sheet_00001_.png"]
+    faces = tiles(made["gan_sheet_00001_.png"], 4, 4)
+    assert differ(faces)
+    assert all(face.std() > 10 for face in faces)
+
+
+def test_the_walk_is_a_loop_through_its_keys_and_the_same_each_time(genart, server):
+    made = genart("walk_latent_space", "--seeds", "1-2")
+    walk, keys = made["gan_walk_seed1_00001_.webp"], made["gan_walk_keys_seed1_00001_.png"]
+    shown = frames(walk)
+    assert shown.shape == (96, 256, 256, 3)
+    assert nearest(shown[::12], tiles(keys, 4, 2)) == list(range(8))
+    steps = np.abs(np.roll(shown, -1, axis=0) - shown).mean(axis=(1, 2, 3))
+    assert 0 < steps[-1] < 1.5 * steps[:-1].max()
+
+    forget(server)
+    again = genart("walk_latent_space", "--seeds", "1", out="again")
+    assert {name: path.read_bytes() for name, path in again.items()} == {
+        name: made[name].read_bytes() for name in again
+    }
+    assert len(again) == 2 and len(made) == 4
+    other = made["gan_walk_seed2_00001_.webp"], made["gan_walk_keys_seed2_00001_.png"]
+    assert walk.read_bytes() != other[0].read_bytes()
+    # Seed 2's keys are the seeds after seed 1's: seven of eight are the same.
+    assert differ(np.concatenate([tiles(keys, 4, 2)[:1], tiles(other[1], 4, 2)]))
+
+
+def test_favourites_come_back_with_newcomers_in_several_takes(genart):
+    made = genart("pick_favourites")
+    candidates = tiles(made["ComfyUI_00001_.png"], 8, 4)
+    takes = tiles(made["gan_takes_00001_.png"], 6, 3)
+    assert differ(candidates) and differ(takes)
+    for row in range(3):
+        assert nearest(takes[6 * row : 6 * row + 4], candidates) == [1, 4, 11, 20]
+        newcomers = takes[6 * row + 4 : 6 * row + 6]
+        assert nearest(newcomers, takes[4:6]) == [0, 1]
+
+
+def test_train_and_sample_learns_keeps_and_samples(genart, server):
+    folder = server.base / "input" / "workflow_pictures"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(12):
+        picture = np.kron(random.integers(0, 256, (2, 2, 3)), np.ones((20, 20, 1)))
+        Image.fromarray(picture.astype(np.uint8)).save(folder / f"{number}.png")
+    values = {
+        "Picture Folder.folder": folder.name,
+        "Train GAN.run_name": "workflow_run",
+        "Train GAN.resolution": 32,
+        "Train GAN.kimg": 0.016,
+        "Train GAN.batch_size": 4,
+        "Train GAN.channel_base": 512,
+        "Save GAN.name": "workflow_gan",
+    }
+    options = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+    made = genart("train_and_sample", *options)
+    run = server.base / "output" / "genart" / "workflow_run"
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert {"samples", "checkpoint"} <= {event["event"] for event in events}
+    sheet = next(path for name, path in made.items() if name.startswith("my_gan"))
+    assert differ(tiles(sheet, 4, 4))
+    kept = server.base / "models" / "genart" / "gan" / "workflow_gan.safetensors"
+    assert kept.stat().st_size > 10_000
+    kept.unlink()
+
+
+def test_without_its_checkpoint_a_workflow_names_it(server, tmp_path, capsys):
+    workflow = ROOT / "workflows" / "gan_to_diffusion.json"
+    assert main(["run", str(workflow), "--server", server.url, "--out", str(tmp_path)]) == 1
+    sentence = capsys.readouterr().err.strip()
+    assert "\n" not in sentence
+    assert "Load Checkpoint" in sentence and "v1-5-pruned-emaonly-fp16.safetensors" in sentence
