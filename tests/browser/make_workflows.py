@@ -4,8 +4,8 @@
 
 To be run after a shared workflow was changed (saved from the page into `workflows/`) or the shipped
 checkpoint was replaced. Writes `workflows/api/NAME.json`, the thumbnail `NAME.jpg`, and `NAME.json`
-itself, as this page saves it. A thumbnail shows what running the workflow makes; of those that need what
-is not shipped (a diffusion checkpoint, a person's pictures) it shows the graph.
+itself, as this page saves it. A thumbnail shows what running the workflow makes; where that needs
+what is not shipped (a diffusion checkpoint, a person's pictures) it shows the graph.
 """
 
 import json
@@ -32,8 +32,9 @@ WIDTH = 512
 FRAMES = 16  # of an animation, as a sheet of four by four
 
 # Move the view so that the graph fills the window below the page's own bars; its box in pixels.
-FIT = """() => {
-    const [top, pad] = [110, 60], { ds, graph } = app.canvas;
+FIT = """async () => {
+    await app.extensionManager.setting.set('Comfy.Minimap.Visible', false);
+    const [top, pad] = [150, 80], { ds, graph } = app.canvas;
     const shown = [...graph.nodes.filter(node => node.type !== "MarkdownNote"), ...graph.groups];
     const boxes = shown.map(
         item => [item.pos[0], item.pos[1], item.pos[0] + item.size[0], item.pos[1] + item.size[1]]);

@@ -51,7 +51,7 @@ def _write(module, kind, generator):
         fan_in = value[0].numel() if value.ndim > 1 else 10_000
         noise = torch.randn(value.shape, generator=generator) * (2 / fan_in) ** 0.5
         weights[name] = noise if value.ndim else value.clone()  # scale and shift of the VAE stay
-    folder = Path(folder_paths.get_folder_paths(kind)[-1])
+    folder = Path(folder_paths.models_dir) / kind  # the server's own: the last listed is the pack's
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / NAME)
 
