@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 from real_page import RealPage, find_browser, open_page
 
+BROWSER = find_browser()
+MISSING = "no Chromium on the PATH and no $CHROMIUM: the page tests cannot run"
+if BROWSER is None and os.environ.get("CI") != "true":  # there they fail instead
+    pytest.skip(MISSING, allow_module_level=True)
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -19,20 +23,10 @@ def read(path: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def browser() -> str:
-    """The browser; without one the page tests skip, or fail where CI=true."""
-    found = find_browser()
-    if found is None:
-        missing = "no Chromium on the PATH and no $CHROMIUM"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
-    return found
-
-
-@pytest.fixture(scope="session")
-def page(browser: str, server: Any) -> Iterator[RealPage]:
-    with open_page(server.url, browser) as opened:
+def page(request: pytest.FixtureRequest) -> Iterator[RealPage]:
+    assert BROWSER, MISSING
+    server = request.getfixturevalue("server")
+    with open_page(server.url, BROWSER) as opened:
         yield opened
 
 
