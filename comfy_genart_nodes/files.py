@@ -40,6 +40,8 @@ def written(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # a power cut must not leave an empty file of the final name
         replace(temporary, path)
     except OSError as error:
         raise unwritable(path, error) from error

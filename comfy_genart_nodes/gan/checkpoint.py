@@ -124,11 +124,11 @@ def read_spec(header: dict[str, Any], name: str) -> StyleGAN2Spec:
 
 
 def fingerprint(spec: StyleGAN2Spec, tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over spec and weights, in the order of their names."""
+    """SHA-256 over spec and weights (as float32), in the order of their names."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(spec), sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
+        digest.update(tensors[name].detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -153,7 +153,9 @@ def load_gan(path: Path) -> LoadedGAN:
             f"{path.name} does not hold what its own header says: tensor {wrong} is missing or of "
             "another shape. Save or download it again."
         )
-    generator.load_state_dict({k: v.float() for k, v in tensors.items()}, assign=True)
+    # Copied: what is mapped to the file would change with it, and keep it from being removed.
+    copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
+    generator.load_state_dict(copies, assign=True)
     generator.eval().requires_grad_(False)
     return LoadedGAN(generator, spec, dict(header.get("info", {})), fingerprint(spec, tensors))
 

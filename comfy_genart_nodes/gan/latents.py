@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
+from .checkpoint import LoadedGAN
 from .spec import StyleGAN2Spec
 from .stylegan2 import Generator
 
@@ -130,9 +131,22 @@ def to_w(generator: Generator, latent: GANLatent) -> GANLatent:
     """Map latents in z to w; others are already there.
 
     The classes are spent: w holds them.
+
+    Raises:
+        GenartError: when the latents do not fit the network.
     """
     if latent.space != "z":
         return latent
+    spec = generator.spec
+    if latent.tensor.shape[1] != spec.z_dim:
+        raise GenartError(
+            f"These latents have {latent.tensor.shape[1]} numbers, this GAN wants {spec.z_dim}: "
+            "they were made for another GAN."
+        )
+    if (0 if latent.classes is None else latent.classes.shape[1]) != spec.c_dim:
+        raise GenartError(
+            f"These latents were made for a GAN with other classes; this one has {spec.c_dim}."
+        )
     device = next(generator.mapping.parameters()).device
     classes = None if latent.classes is None else latent.classes.to(device)
     with torch.no_grad():
@@ -145,7 +159,7 @@ def path(
     frames: int,
     mode: PathMode = "slerp z",
     loop: bool = True,
-    generator: Generator | None = None,
+    gan: LoadedGAN | None = None,
 ) -> GANLatent:
     """Walk through a batch of latents.
 
@@ -158,7 +172,7 @@ def path(
         frames: how many latents to return.
         mode: along great circles of z (norms interpolated), or along straight lines of w.
         loop: close the path.
-        generator: maps z to w; needed for straight lines of w from keys in z.
+        gan: maps z to w; needed for straight lines of w from keys in z.
 
     Returns:
         `frames` latents, in z or (mode "lerp w") w or w+.
@@ -175,9 +189,9 @@ def path(
             f"These latents are in {keys.space}, where great circles mean nothing: use lerp w."
         )
     if mode == "lerp w" and keys.space == "z":
-        if generator is None:
+        if gan is None:
             raise GenartError("To walk in w from latents in z, wire the GAN too.")
-        keys = to_w(generator, keys)
+        keys = replace(to_w(gan.generator, keys), model=gan.hash)
 
     spans = len(keys) if loop else len(keys) - 1
     positions = torch.arange(frames, dtype=torch.float64) * spans
@@ -192,7 +206,8 @@ def path(
     if keys.classes is not None:
         classes = torch.lerp(keys.classes[a], keys.classes[b], t[:, None])
     seeds = tuple(
-        keys.seeds[int(i)] if float(f) == 0 else NO_SEED for i, f in zip(a, t, strict=True)
+        {0.0: keys.seeds[i], 1.0: keys.seeds[k]}.get(f, NO_SEED)
+        for i, k, f in zip(a.tolist(), b.tolist(), t.tolist(), strict=True)
     )
     moved = blend(tensor[a], tensor[b], weight)
     return GANLatent(keys.space, moved, classes, seeds, keys.model)

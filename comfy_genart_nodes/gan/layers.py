@@ -5,6 +5,8 @@ one learning rate suits layers of every width.
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +25,13 @@ def leaky_relu(x: Tensor) -> Tensor:
 def normalize(x: Tensor) -> Tensor:
     """Scale every row of `[n, d]` to a mean square of one."""
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[Any]:
+    """Switch autocast off: styles, scores and losses need more than bf16's eight bits."""
+    if x.device.type in ("cpu", "cuda", "mps", "xpu"):
+        return torch.autocast(x.device.type, enabled=False)
+    return nullcontext()
 
 
 class Linear(nn.Module):
@@ -50,9 +59,10 @@ class Linear(nn.Module):
         nn.init.normal_(self.weight, std=1 / self.rate, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer."""
-        weight = self.weight * (self.rate / math.sqrt(self.weight.shape[1]))
-        y = F.linear(x, weight, self.bias * self.rate)
+        """Apply the layer, in float32 also where autocast lowers the convolutions."""
+        with full_precision(x):
+            weight = self.weight * (self.rate / math.sqrt(self.weight.shape[1]))
+            y = F.linear(x.float(), weight, self.bias * self.rate)
         return leaky_relu(y) if self.activate else y
 
 

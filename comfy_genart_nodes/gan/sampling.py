@@ -38,11 +38,10 @@ def sample(
         GenartError: when the latents do not fit the network.
     """
     spec = generator.spec
-    width = spec.z_dim if latent.space == "z" else spec.w_dim
-    if latent.tensor.shape[-1] != width:
+    if latent.space != "z" and latent.tensor.shape[-1] != spec.w_dim:
         raise GenartError(
-            f"These latents have {latent.tensor.shape[-1]} numbers, this GAN wants {width}: they "
-            "were made for another GAN."
+            f"These latents have {latent.tensor.shape[-1]} numbers, this GAN wants {spec.w_dim}: "
+            "they were made for another GAN."
         )
     if latent.space == "w+" and latent.tensor.shape[1] != spec.num_ws:
         raise GenartError(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import GenartError
 from . import filters
-from .layers import Conv, Linear, leaky_relu, normalize
+from .layers import Conv, Linear, full_precision, leaky_relu, normalize
 from .spec import StyleGAN2Spec, resolutions
 
 NoiseMode = Literal["const", "random", "none"]
@@ -101,8 +101,9 @@ class StyledConv(nn.Module):
         style = self.affine(w)  # [n, c_in]
         weight = self.weight / math.sqrt(self.weight[0].numel())
         # Demodulation: the expected norm of the modulated weights, [n, c_out].
-        power = style.square() @ weight.square().sum(dim=(2, 3)).t()
-        demodulation = (power + 1e-8).rsqrt()
+        with full_precision(x):
+            power = style.square() @ weight.square().sum(dim=(2, 3)).t()
+            demodulation = (power + 1e-8).rsqrt()
         x = x * style[:, :, None, None].to(x.dtype)
         x = filters.convolve_upsampled(x, weight) if self.up else F.conv2d(x, weight, padding=1)
         x = x * demodulation[:, :, None, None].to(x.dtype)

@@ -85,9 +85,8 @@ def _train_gan(args: argparse.Namespace) -> int:
     import torch
 
     from ..training.config import TrainConfig
-    from ..training.job import runs_folder
     from ..training.pictures import open_folder
-    from ..training.run_folder import prepare
+    from ..training.run_folder import prepare, runs_folder
     from ..training.trainer import train
 
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(TrainConfig)}

@@ -117,11 +117,9 @@ class WalkGANLatents(io.ComfyNode):
     ) -> io.NodeOutput:
         """Walk; the network comes to its device where its mapping is needed."""
         check_choice("mode", mode, PATH_MODES)
-        generator = None
         if gan is not None and mode == "lerp w":
             memory.load(gan.patcher)
-            generator = gan.loaded.generator
-        return io.NodeOutput(path(keys, frames, mode, loop, generator))
+        return io.NodeOutput(path(keys, frames, mode, loop, gan and gan.loaded))
 
 
 class PickGANLatents(io.ComfyNode):

@@ -12,9 +12,9 @@ from ..host.progress import Progress, check_cancelled, show_text
 from ..host.schema import check_choice, field, result, schema, seed_field
 from ..host.sockets import ManagedGAN
 from ..training.config import TrainConfig
-from ..training.job import TrainerJob, runs_folder
+from ..training.job import TrainerJob
 from ..training.pictures import PictureFolder
-from ..training.run_folder import RunFolder, prepare
+from ..training.run_folder import RunFolder, prepare, runs_folder
 
 PRECISIONS = ["auto", "fp32", "bf16"]
 BEAT_SECONDS = 1.0
@@ -143,7 +143,7 @@ class TrainGAN(io.ComfyNode):
         if not run.finished:
             memory.release_all()
             _Watch(run).follow()
-        sheet = run.samples[-1]
+        sheet = run.last_sheet
         with Image.open(sheet) as picture:
             samples = images.read_image(picture)
         loaded = load_gan(run.checkpoints[-1])

@@ -1,6 +1,7 @@
 """What a training run is: every setting, and which of them may change when it goes on."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ class TrainConfig:
             raise GenartError(f"Precision is auto, fp32 or bf16, not {self.precision!r}.")
         positive = ("batch", "kimg", "rate", "ema_kimg", "checkpoint_kimg", "sample_kimg")
         for name in positive:
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise GenartError(f"{name} must be more than 0, not {getattr(self, name)}.")
         if self.steps is not None and self.steps < 1:
             raise GenartError(f"steps must be at least 1, not {self.steps}.")

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -88,8 +87,3 @@ class TrainerJob:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-def runs_folder(output: Path) -> Path:
-    """Where runs lie below ComfyUI's output folder: the page can show their sheets."""
-    return output / "genart"

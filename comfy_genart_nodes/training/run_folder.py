@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,11 +19,13 @@ import torch
 from .. import __version__
 from ..errors import GenartError
 from ..files import unwritable, written
+from ..gan.checkpoint import read_header
 from ..names import check_name
 from .config import TrainConfig, differences
 from .pictures import PictureFolder, write_array
 
 FORMAT = 1
+STALE_SECONDS = 3600.0
 
 
 class RunFolder:
@@ -74,9 +77,27 @@ class RunFolder:
         return self.path / "samples" / f"step{step:08d}.png"
 
     @property
+    def last_sheet(self) -> Path:
+        """The newest sheet of samples.
+
+        Raises:
+            GenartError: when somebody has removed them all.
+        """
+        if not self.samples:
+            raise GenartError(
+                f"{self.path / 'samples'} holds no sheet any more: raise kimg, and the next one "
+                "is made."
+            )
+        return self.samples[-1]
+
+    @property
     def finished(self) -> bool:
-        """Whether the checkpoint of the last step is there."""
-        return self.checkpoint_path(self.config.last_step).is_file()
+        """Whether the newest checkpoint is whole and reaches the last step."""
+        try:
+            newest = read_header(self.checkpoints[-1])
+        except (IndexError, GenartError):
+            return False
+        return int(newest["step"]) >= self.config.last_step
 
     def events(self) -> list[dict[str, Any]]:
         """What happened so far, oldest first."""
@@ -148,7 +169,7 @@ def _precision(config: TrainConfig, device: str) -> str:
     if kind == "cpu":
         fast = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     else:
-        fast = kind == "cuda" and torch.cuda.is_bf16_supported()
+        fast = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16" if fast else "fp32"
 
 
@@ -162,6 +183,11 @@ def _lock(file: IO[bytes]) -> None:
         import fcntl
 
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def runs_folder(output: Path) -> Path:
+    """Where runs lie below ComfyUI's output folder: the page can show their sheets."""
+    return output / "genart"
 
 
 def _write_json(path: Path, value: object) -> None:
@@ -196,6 +222,7 @@ def prepare(
             other settings.
     """
     path = runs / check_name(name, "run")
+    _check_device(device)
     machine = {
         "device": device,
         "threads": threads or torch.get_num_threads(),
@@ -203,6 +230,7 @@ def prepare(
     }
     if path.exists():
         return _reopen(RunFolder(path), pictures, config, machine)
+    _sweep(path)
     temporary = runs / f".{path.name}.{os.getpid()}.tmp"
     try:
         for folder in ("samples", "checkpoints"):
@@ -236,6 +264,26 @@ def prepare(
     return RunFolder(path)
 
 
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
+        reason = str(error).strip().splitlines()[0]
+        raise GenartError(
+            f"Cannot train on the device {device!r}: {reason.rstrip('.')}. Try cpu or cuda."
+        ) from error
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed left of the same run's beginning."""
+    if not path.parent.is_dir():
+        return
+    for left in path.parent.iterdir():
+        mine = left.name.startswith(f".{path.name}.") and left.suffix == ".tmp"
+        if mine and time.time() - left.stat().st_mtime > STALE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _reopen(
     run: RunFolder, pictures: PictureFolder, config: TrainConfig, machine: dict[str, Any]
 ) -> RunFolder:
@@ -247,5 +295,7 @@ def _reopen(
             f"The run {run.path.name!r} was begun with {', '.join(changed)}: go on with the old "
             "settings, or choose a new name."
         )
-    run.update(config, machine)
+    if (config, machine["device"]) != (run.config, run.machine["device"]):
+        with run.locked():
+            run.update(config, machine)
     return run

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..errors import GenartError
-from ..files import written
+from ..files import replace, written
 from ..gan import checkpoint
 from ..gan.discriminator import Discriminator, DiscriminatorSpec
 from ..gan.layers import initialise
@@ -265,13 +265,20 @@ def train(
             with suppress(GenartError):  # a full disk, most likely what has just been met
                 run.record(event)
             listen(event)
+            if _is_shortage(error):
+                raise GenartError(_sentence(error)) from error
             raise
+
+
+def _is_shortage(error: Exception) -> bool:
+    """Whether memory ran out; the CPU's allocator has no error type of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, GenartError):
         return str(error)
-    if isinstance(error, torch.OutOfMemoryError):
+    if _is_shortage(error):
         return "The device has too little memory for this training: lower the batch or resolution."
     return f"Training failed with {type(error).__name__}: {error}"
 
@@ -299,26 +306,41 @@ class _Session:
         """Step until the end."""
         last = self.run.config.last_step
         training = self.training
+        self._sweep()
         if self._resume():
             self._record("resumed")
         else:
             self._record("started")
             self._sample()
-        log = _Log(training.step)
+        began = training.step
+        log = _Log(began, self.run.config.batch)
         while training.step < last:
-            log.add(training.advance())
-            stop = self.should_stop()
-            if log.due() or stop or training.step == last:
-                self._record("progress", **log.summary(training.step, self.run.config.batch))
-            if training.step % self.sample_steps == 0 or training.step == last:
-                self._sample()
-            if training.step % self.checkpoint_steps == 0 or training.step == last or stop:
-                self._checkpoint()
-            if stop and training.step < last:
+            if self.should_stop():
+                if training.step > began:
+                    self._checkpoint(log)
                 self._record("stopped")
                 return "stopped"
+            log.add(training.advance())
+            done = training.step == last
+            if done or training.step % self.checkpoint_steps == 0:
+                self._checkpoint(log)
+            elif log.due():
+                self._report(log)
+            if done or training.step % self.sample_steps == 0:
+                self._sample()
         self._record("finished")
         return "finished"
+
+    def _sweep(self) -> None:
+        """Remove what a process that was killed was writing."""
+        for name in ("checkpoints", "samples"):
+            for left in (self.run.path / name).glob(".*.tmp"):
+                left.unlink(missing_ok=True)
+
+    def _report(self, log: "_Log") -> None:
+        """Record what the steps since the last report were like; refuses losses gone astray."""
+        if log.sums:
+            self._record("progress", **log.summary(self.training.step))
 
     def _record(self, kind: str, **values: Any) -> None:
         step = self.training.step
@@ -328,19 +350,34 @@ class _Session:
         self.listen(event)
 
     def _resume(self) -> bool:
-        """Take up the newest checkpoint that can be read; say which could not."""
+        """Take up the newest checkpoint that can be read; put aside those that could not.
+
+        Raises:
+            GenartError: when there are checkpoints and none can be read: what is left may still
+                be mended, so nothing begins anew over it.
+        """
+        unreadable: list[Path] = []
         for path in reversed(self.run.checkpoints):
             try:
                 header = checkpoint.read_header(path)
                 self.training.restore(checkpoint.read(path), int(header["step"]))
             except (GenartError, KeyError, RuntimeError) as error:
                 self._record("unreadable", file=path.name, reason=str(error))
+                unreadable.append(path)
             else:
+                for broken in unreadable:
+                    replace(broken, broken.with_suffix(".unreadable"))
                 return True
+        if unreadable:
+            raise GenartError(
+                f"None of the checkpoints in {unreadable[0].parent} can be read: restore one of "
+                "them, or begin again under a new name."
+            )
         return False
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, log: "_Log") -> None:
         """Write the state, then let go of checkpoints older than the one before."""
+        self._report(log)  # first: no state with losses that are not numbers is worth keeping
         step = self.training.step
         config = self.run.config
         path = self.run.checkpoint_path(step)
@@ -354,7 +391,8 @@ class _Session:
             checkpoint.write(path, self.training.tensors(), header)
         checkpoint.read_header(path)  # before an older one goes
         for old in self.run.checkpoints[:-KEEP_CHECKPOINTS]:
-            old.unlink(missing_ok=True)
+            with suppress(PermissionError):  # Windows: another program reads it; next time
+                old.unlink(missing_ok=True)
         self._record("checkpoint", file=f"checkpoints/{path.name}")
 
     def _sample(self) -> None:
@@ -392,9 +430,9 @@ def _retain_heap() -> None:
 class _Log:
     """Means of the losses since the last report, about once a second."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, batch: int) -> None:
         self.sums: dict[str, list[Tensor]] = {}
-        self.since, self.step = time.monotonic(), step
+        self.since, self.step, self.batch = time.monotonic(), step, batch
 
     def add(self, report: dict[str, Tensor]) -> None:
         for name, value in report.items():
@@ -403,7 +441,7 @@ class _Log:
     def due(self) -> bool:
         return time.monotonic() - self.since >= LOG_SECONDS
 
-    def summary(self, step: int, batch: int) -> dict[str, float]:
+    def summary(self, step: int) -> dict[str, float]:
         """The means, and pictures a second; starts anew.
 
         Raises:
@@ -414,9 +452,9 @@ class _Log:
         broken = [name for name, value in means.items() if not math.isfinite(value)]
         if broken:
             raise GenartError(
-                f"{broken[0]} became {means[broken[0]]} at step {step}: go on from the last "
-                "checkpoint under a new name with a lower learning rate."
+                f"{broken[0]} became {means[broken[0]]} at step {step}: begin again under a new "
+                "name with a lower learning rate (--rate)."
             )
-        speed = (step - self.step) * batch / max(now - self.since, 1e-9)
+        speed = (step - self.step) * self.batch / max(now - self.since, 1e-9)
         self.sums, self.since, self.step = {}, now, step
         return {**means, "pictures_per_second": round(speed, 3)}

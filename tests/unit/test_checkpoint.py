@@ -52,6 +52,30 @@ def test_equal_networks_give_equal_bytes_and_hashes(file, generator, tmp_path):
     assert checkpoint.load_gan(again).hash != checkpoint.load_gan(file).hash
 
 
+def test_half_precision_files_load_as_float32(file):
+    half = file.with_name("half.safetensors")
+    header = checkpoint.read_header(file)
+    rounded = {name: tensor.bfloat16() for name, tensor in checkpoint.read(file).items()}
+    checkpoint.write(half, rounded, header)
+    loaded = checkpoint.load_gan(half)
+    assert all(tensor.dtype == torch.float32 for tensor in loaded.generator.state_dict().values())
+    whole = file.with_name("whole.safetensors")
+    checkpoint.write(whole, {name: tensor.float() for name, tensor in rounded.items()}, header)
+    assert checkpoint.load_gan(whole).hash == loaded.hash
+
+
+def test_a_loaded_network_lets_go_of_its_file(file):
+    loaded = checkpoint.load_gan(file)
+    before = loaded.generator.synthesis.b4.const.clone()
+    with file.open("r+b") as opened:
+        opened.seek(-10_000, 2)
+        opened.write(bytes(10_000))
+    for name, tensor in loaded.generator.state_dict().items():
+        if name == "synthesis.b4.const":
+            assert torch.equal(tensor, before)
+    assert checkpoint.load_gan(file).hash != loaded.hash
+
+
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(file, generator, monkeypatch):
     before = file.read_bytes()
 

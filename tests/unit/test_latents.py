@@ -6,6 +6,7 @@ import torch
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import latents
+from comfy_genart_nodes.gan.checkpoint import LoadedGAN
 from comfy_genart_nodes.gan.layers import initialise
 from comfy_genart_nodes.gan.spec import StyleGAN2Spec
 from comfy_genart_nodes.gan.stylegan2 import Generator
@@ -51,27 +52,45 @@ def test_pick_join_repeat_agree_with_lists():
             latents.pick(joined, wrong)
 
 
-def test_join_refuses_other_networks_and_spaces():
+def test_join_refuses_other_networks_and_spaces(gan):
     a = keys()
     with pytest.raises(GenartError, match="different GANs"):
         latents.join(a, latents.from_seeds(SPEC, 0, 1, model="b"))
+    with pytest.raises(GenartError, match="same space"):
+        latents.join(a, latents.to_w(gan.generator, a))
+
+
+@pytest.fixture(scope="module")
+def gan():
     generator = Generator(SPEC)
     initialise(generator, 0)
-    with pytest.raises(GenartError, match="same space"):
-        latents.join(a, latents.to_w(generator, a))
+    return LoadedGAN(generator, SPEC, {}, "a")
 
 
 @pytest.mark.parametrize("mode", ["slerp z", "lerp w"])
-def test_paths_meet_their_keys_exactly(mode):
-    generator = Generator(SPEC)
-    initialise(generator, 0)
+def test_paths_meet_their_keys_exactly(mode, gan):
     a = keys(4)
-    ends = a if mode == "slerp z" else latents.to_w(generator, a)
-    looped = latents.path(a, 20, mode, True, generator)
+    ends = a if mode == "slerp z" else latents.to_w(gan.generator, a)
+    looped = latents.path(a, 20, mode, True, gan)
     assert torch.equal(looped.tensor[::5], ends.tensor)
     assert looped.seeds[::5] == a.seeds and looped.seeds[1] == latents.NO_SEED
-    opened = latents.path(a, 16, mode, False, generator)
+    opened = latents.path(a, 16, mode, False, gan)
     assert torch.equal(opened.tensor[::5], ends.tensor)
+    assert opened.seeds[::5] == a.seeds
+
+
+def test_what_is_mapped_belongs_to_the_gan_that_mapped_it(gan):
+    foreign = latents.from_seeds(SPEC, 0, 2, model="b")
+    assert latents.path(foreign, 4, "lerp w", gan=gan).model == "a"
+
+
+def test_latents_that_do_not_fit_the_gan_are_refused(gan):
+    short = latents.from_seeds(StyleGAN2Spec(resolution=32, z_dim=8), 0, 2)
+    with pytest.raises(GenartError, match="another GAN"):
+        latents.path(short, 4, "lerp w", gan=gan)
+    classes = latents.from_seeds(StyleGAN2Spec(resolution=32, z_dim=64, c_dim=3), 0, 2, 1)
+    with pytest.raises(GenartError, match="other classes"):
+        latents.to_w(gan.generator, classes)
 
 
 def test_a_loop_has_no_seam():
@@ -112,11 +131,9 @@ def test_one_frame_is_the_first_key_and_one_key_is_no_path():
         latents.path(keys(1), 10)
 
 
-def test_great_circles_are_refused_in_w_and_lines_need_the_gan():
-    generator = Generator(SPEC)
-    initialise(generator, 0)
+def test_great_circles_are_refused_in_w_and_lines_need_the_gan(gan):
     with pytest.raises(GenartError, match="lerp w"):
-        latents.path(latents.to_w(generator, keys()), 10, "slerp z")
+        latents.path(latents.to_w(gan.generator, keys()), 10, "slerp z")
     with pytest.raises(GenartError, match="wire the GAN"):
         latents.path(keys(), 10, "lerp w")
 

@@ -63,8 +63,8 @@ def final_hash(run):
 
 def stop_at(run, *steps):
     """A wish to stop that comes true after some steps of the run."""
-    calls = iter(range(run.config.last_step))
-    return lambda: next(calls) + 1 in steps
+    calls = iter(range(run.config.last_step + 1))
+    return lambda: next(calls) in steps
 
 
 @pytest.fixture(scope="module")
@@ -165,15 +165,66 @@ def test_the_command_trains_and_stops_on_sigterm(tmp_path, pictures):
     assert run.events()[-1]["event"] == "stopped" and len(run.checkpoints) == 1
 
 
-def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(begin, unbroken):
+@pytest.mark.parametrize("step", [16, 20, 24])  # one that comes again, one that does not, the last
+def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(begin, unbroken, step):
     run = begin()
-    assert trainer.train(run.path, stop_at(run, 20)) == "stopped"
+    trainer.train(run.path, stop_at(run, step))
     newest = run.checkpoints[-1]
+    assert newest == run.checkpoint_path(step)
     newest.write_bytes(newest.read_bytes()[:1000])
+    assert not run.finished
     assert trainer.train(run.path, lambda: False) == "finished"
     said = [e for e in run.events() if e["event"] == "unreadable"]
     assert said[0]["file"] == newest.name
     assert final_hash(run) == final_hash(unbroken)
+
+
+def test_nothing_begins_anew_over_checkpoints_that_cannot_be_read(begin):
+    run = begin()
+    trainer.train(run.path, stop_at(run, 20))
+    for path in run.checkpoints:
+        path.write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(GenartError, match="None of the checkpoints"):
+            trainer.train(run.path, lambda: False)
+    assert len(run.checkpoints) == 2
+
+
+def test_a_wish_to_stop_before_the_first_step_is_heard(begin):
+    run = begin()
+    assert trainer.train(run.path, lambda: True) == "stopped"
+    assert run.checkpoints == []
+
+
+def test_losses_that_are_no_numbers_end_the_run_before_they_are_kept(begin, monkeypatch):
+    run = begin()
+    trainer.train(run.path, stop_at(run, 8))
+    whole = [path.name for path in run.checkpoints]
+    nan = lambda fake: fake.mean() * float("nan")  # noqa: E731
+    monkeypatch.setattr("comfy_genart_nodes.training.losses.generator_loss", nan)
+    with pytest.raises(GenartError, match="became nan"):
+        trainer.train(run.path, lambda: False)
+    assert [path.name for path in run.checkpoints] == whole
+
+
+def test_what_killed_processes_left_is_swept(begin, tmp_path):
+    run = begin()
+    left = run.path / "checkpoints" / ".step00000008.safetensors.1.tmp"
+    left.write_bytes(b"half")
+    trainer.train(run.path, stop_at(run, 1))
+    assert not left.exists()
+    old = tmp_path / "genart" / ".b.1.tmp"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    begin("b")
+    assert not old.exists()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_leaves_nothing(tmp_path, pictures, device):
+    with pytest.raises(GenartError, match="Cannot train on the device"):
+        prepare(tmp_path / "genart", "a", pictures, CONFIG, device)
+    assert not (tmp_path / "genart").exists()
 
 
 def test_stop_rules_may_change_and_nothing_else(begin, pictures):
@@ -275,6 +326,7 @@ def test_settings_survive_json_and_unknown_ones_are_named():
         {"augment": ("blur",)},
         {"precision": "fp16"},
         {"rate": float("nan")},
+        {"kimg": float("inf")},
         {"resolution": 33},
     ],
 )
@@ -291,6 +343,14 @@ def test_every_epoch_shows_every_picture_once():
     assert trainer.Order(10, seed=3).batch(4, 4) == places[16:]
 
 
-def test_bf16_trains_and_stays_finite(begin):
-    run = begin(config=replace(CONFIG, precision="bf16", steps=3))
-    assert trainer.train(run.path, lambda: False) == "finished"
+@pytest.mark.parametrize(("precision", "threads"), [("bf16", 1), ("bf16", 2), ("fp32", 2)])
+def test_other_arithmetic_resumes_as_exactly(tmp_path, pictures, precision, threads):
+    config = replace(CONFIG, precision=precision, steps=12)
+    hashes = set()
+    for name, stops in (("whole", ()), ("parts", (5, 2))):
+        run = prepare(tmp_path / "genart", name, pictures, config, "cpu", threads)
+        for step in stops:
+            trainer.train(run.path, stop_at(run, step))
+        trainer.train(run.path, lambda: False)
+        hashes.add(final_hash(run))
+    assert len(hashes) == 1
