@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
-import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import GenartError
+from ..files import written
 
 _SECONDS = 60.0
+_CHUNK = 1 << 20  # bytes
 _DEFAULT_PORT = 8188
 _HERE = ("127.0.0.1", "localhost")
+
+
+def reason(error: Exception) -> str:
+    """Why nothing came over the network, in a few words on one line."""
+    if isinstance(error, http.client.HTTPException):  # its text may be whatever bytes came
+        return f"{type(error).__name__}: that is no web server, or it broke off"
+    return str(getattr(error, "reason", error))
 
 
 class Server:
@@ -29,13 +39,14 @@ class Server:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urllib.parse.urlsplit(url if "//" in url else f"http://{url}")
+        sentence = f"{url} is no ComfyUI address; write it as http://127.0.0.1:8188."
         try:
+            parts = urllib.parse.urlsplit(url if "//" in url else f"http://{url}")
             port = parts.port or _DEFAULT_PORT
-        except ValueError:
-            port = 0
-        if parts.scheme != "http" or not parts.hostname or not port or parts.path.strip("/"):
-            raise GenartError(f"{url} is no ComfyUI address; write it as http://127.0.0.1:8188.")
+        except ValueError as error:
+            raise GenartError(sentence) from error
+        if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+            raise GenartError(sentence)
         self.host, self.port = parts.hostname, port
         self.url = f"http://{self.host}:{self.port}"
         # A proxy is for the world outside, never for this machine.
@@ -68,34 +79,40 @@ class Server:
             raise GenartError(
                 f"{request.full_url} answered {error.code} {error.reason}."
             ) from error
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            raise GenartError(f"No ComfyUI answers at {self.url} ({reason}).") from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise GenartError(f"No ComfyUI answers at {self.url} ({reason(error)}).") from error
 
     def file(self, item: dict[str, str], target: Path) -> None:
         """Fetch an output, as the history names it, to a path of this machine.
 
-        Written under a temporary name and renamed, so that `target` is whole or not there.
-
         Raises:
-            GenartError: the server no longer has it, or it cannot be written.
+            GenartError: the server no longer has it, breaks off, or it cannot be written. Then
+                `target` is as it was.
         """
+        with written(target) as partial, partial.open("wb") as file:
+            for chunk in self._chunks(item):
+                file.write(chunk)
+
+    def _chunks(self, item: dict[str, str]) -> Iterator[bytes]:
+        """The bytes of an output, all of them or an error; errors of the network only."""
         names = {key: item.get(key) or "" for key in ("filename", "subfolder", "type")}
-        request = f"{self.url}/view?{urllib.parse.urlencode(names)}"
-        partial = target.with_name(f".{target.name}.part")
+        request, got = f"{self.url}/view?{urllib.parse.urlencode(names)}", 0
         try:
-            with self._opener.open(request, timeout=_SECONDS) as reply, partial.open("wb") as file:
-                shutil.copyfileobj(reply, file)
-            partial.replace(target)
+            with self._opener.open(request, timeout=_SECONDS) as reply:
+                while chunk := reply.read(_CHUNK):
+                    got += len(chunk)
+                    yield chunk
+                if int(reply.headers.get("Content-Length", got)) != got:
+                    raise http.client.IncompleteRead(b"")
         except urllib.error.HTTPError as error:
             raise GenartError(
                 f"The server no longer has {names['filename']}, which it remembers having made "
                 f"({error.code}); restart it or change a value, then run this again."
             ) from error
-        except OSError as error:
-            raise GenartError(f"Cannot fetch {names['filename']} to {target}: {error}.") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        except (OSError, http.client.HTTPException) as error:
+            raise GenartError(
+                f"Cannot fetch {names['filename']} from {self.url} ({reason(error)})."
+            ) from error
 
     def outputs(self, prompt_id: str) -> dict[str, Any]:
         """What each node of a finished prompt reported; cached nodes too."""
@@ -103,6 +120,8 @@ class Server:
 
     def interrupt(self, prompt_id: str) -> None:
         """Take a prompt off the queue or stop it where it runs; nobody else's is touched."""
+        if not prompt_id:  # ComfyUI would stop whatever runs
+            return
         with contextlib.suppress(GenartError):
             self.post("/queue", {"delete": [prompt_id]})
             self.post("/interrupt", {"prompt_id": prompt_id})

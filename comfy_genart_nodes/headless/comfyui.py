@@ -195,9 +195,13 @@ def _serve(args: argparse.Namespace) -> int:
     with stop_on_signals():
         child = spawn(arguments, cwd=comfyui.folder)
         try:
-            code: int = child.wait()
+            while child.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(0.5)  # Windows can break into a short wait only
         finally:
             stop(child)
-    if code:
-        raise GenartError(f"ComfyUI ended with exit code {code}; its lines above say why.")
+    if child.returncode:
+        raise GenartError(
+            f"ComfyUI ended with exit code {child.returncode}; its lines above say why."
+        )
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import http.client
 import io
 import math
 import os
@@ -16,7 +17,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable
@@ -25,6 +25,7 @@ from typing import Literal
 
 from ..errors import GenartError
 from ..files import written
+from .client import reason
 
 Subset = Literal["people", "all"]
 
@@ -127,10 +128,10 @@ def _download() -> bytes:
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:
             content: bytes = answer.read()
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise GenartError(
-            f"Could not fetch {PACKAGE} from npm's registry ({error}); check the network, or fetch "
-            f"{ARCHIVE} on another machine and pass it with --from."
+            f"Could not fetch {PACKAGE} from npm's registry ({reason(error)}); check the network, "
+            f"or fetch {ARCHIVE} on another machine and pass it with --from."
         ) from error
     return content
 

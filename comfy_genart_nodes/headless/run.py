@@ -46,8 +46,10 @@ class Delivery:
     def take(self, server: Server, prompt: Prompt, prompt_id: str) -> list[Path]:
         """Fetch every file a finished prompt reported, in the order of the workflow's nodes."""
         outputs, seed = server.outputs(prompt_id), own_seed(prompt)
+        order = {id_: number for number, id_ in enumerate(prompt)}
         paths = []
-        for id_ in sorted(outputs, key=list(prompt).index):
+        # A node that expands into others reports under their ids, "3.0.0.9" for one of node 3.
+        for id_ in sorted(outputs, key=lambda id_: order.get(id_.partition(".")[0], len(order))):
             for item in _files(outputs[id_]):
                 path = self.path(item["filename"], seed)
                 server.file(item, path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from comfy_genart_nodes.headless.client import Server
@@ -118,6 +119,19 @@ def test_the_pages_format_runs_without_its_muted_nodes(genart, tmp_path):
     assert {*contents(tmp_path / "out")} == {"kept_seed5_00001_.png"}
 
 
+def test_files_of_nodes_that_expand_come_in_the_order_of_the_workflow(genart, tmp_path):
+    def saved(node, inputs):
+        return {"class_type": node, "inputs": {"images": ["1", 0]} | inputs}
+
+    workflow = picture(**{"7": saved("GenartTestSaveTwice", {})})
+    workflow["9"] = saved("SaveImage", {"filename_prefix": "last"})
+    code, stdout, stderr = end(genart(workflow))
+    assert code == 0, stderr
+    names = [line.rpartition(os.sep)[2] for line in stdout.splitlines()]
+    assert [name.partition("_")[0] for name in names] == ["noise", "twice", "twice", "last"]
+    assert len(contents(tmp_path / "out")) == 4
+
+
 @pytest.mark.parametrize(
     ("workflow", "options", "named"),
     [
@@ -167,6 +181,19 @@ def test_a_signal_takes_the_prompt_off_the_server_and_leaves_others_alone(genart
     wait_for(lambda: not server.get("/queue")["queue_running"])
 
 
+def test_a_workflow_that_is_refused_leaves_others_alone(genart, server):
+    def running():
+        return [item[1] for item in server.get("/queue")["queue_running"]]
+
+    _, others = server.queue(slow(seed=31))
+    wait_for(running)
+    assert end(genart(picture("LoadImage", {"image": "gone.png"})))[0] == 1
+    time.sleep(0.5)  # an interrupted node ends within a twentieth of a second
+    assert running() == [others["prompt_id"]]
+    server.interrupt(others["prompt_id"])
+    wait_for(lambda: not running())
+
+
 @pytest.fixture
 def alone(repository, tmp_path):
     """Start `genart run` with a ComfyUI of its own; the process, and that ComfyUI's address."""
@@ -197,5 +224,5 @@ def test_told_to_end_it_stops_the_server_it_is_still_starting(alone):
     time.sleep(2)
     child.send_signal(signal.SIGTERM)
     assert end(child)[0] == 130
-    mine = ["pgrep", "-f", f"main.py --port {server.port} "]
-    assert not subprocess.run(mine, capture_output=True).stdout
+    lines = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
+    assert not [line for line in lines if f"main.py --port {server.port} " in line]

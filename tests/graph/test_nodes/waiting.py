@@ -1,9 +1,10 @@
-"""A picture that depends on a seed, and a node that is silent for a while, or fails."""
+"""A picture that depends on a seed; nodes that are silent for a while, fail, or expand."""
 
 import time
 
 import comfy.model_management
 import torch
+from comfy_execution.graph_utils import GraphBuilder
 
 
 class Noise:
@@ -34,4 +35,24 @@ class Silence:
         return (image,)
 
 
-NODE_CLASS_MAPPINGS = {"GenartTestNoise": Noise, "GenartTestSilence": Silence}
+class SaveTwice:
+    """Becomes two nodes while it runs; their ids are the server's invention."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "test", "expand", (), True
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"images": ("IMAGE",)}}
+
+    def expand(self, images):
+        graph = GraphBuilder()
+        for _ in range(2):
+            graph.node("SaveImage", images=images, filename_prefix="twice")
+        return {"result": (), "expand": graph.finalize()}
+
+
+NODE_CLASS_MAPPINGS = {
+    "GenartTestNoise": Noise,
+    "GenartTestSaveTwice": SaveTwice,
+    "GenartTestSilence": Silence,
+}
