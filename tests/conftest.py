@@ -1,3 +1,5 @@
+"""The real ComfyUI that graph and page tests share, started once for the session."""
+
 import comfy_genart_nodes  # noqa: F401, I001 - first, so that the inner package wins over the root door
 
 import json

@@ -1,3 +1,5 @@
+"""The emoji set: who is a person, what is held out, and a folder that is whole or absent."""
+
 import hashlib
 import io
 import tarfile

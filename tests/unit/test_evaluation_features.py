@@ -1,3 +1,5 @@
+"""Features recognise a photograph whatever its size and batch; bad weights name the remedy."""
+
 from pathlib import Path
 
 import numpy as np

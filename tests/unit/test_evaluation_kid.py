@@ -1,3 +1,5 @@
+"""KID is the formula of the paper, unbiased, and refuses what it cannot compare."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""Copies are found among the training pictures, and look-alikes do not hide them."""
+
 import pytest
 import torch
 
