@@ -1,6 +1,9 @@
 """The shared workflows, run by `genart run` on a real ComfyUI: what an artist gets from them."""
 
+import itertools
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from prompts import forget
 
 from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.headless.comfycli import convert
+from comfy_genart_nodes.headless.workflow import override
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
@@ -75,6 +79,23 @@ def differ(pictures: np.ndarray) -> bool:
 def test_scripts_and_the_page_read_a_workflow_alike(server, path):
     api = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
     assert convert(server, path) == api
+
+
+def test_commands_that_we_print_set_what_the_workflows_have(server):
+    guides = (ROOT / "README.md", *ROOT.glob("docs/*.md"))
+    texts = [path.read_text(encoding="utf-8") for path in guides]
+    for path in WORKFLOWS:
+        for each in json.loads(path.read_text(encoding="utf-8"))["nodes"]:
+            texts += each["widgets_values"] if each["type"] == "MarkdownNote" else []
+    known, resolved = server.object_info(), 0
+    for command in re.findall(r"genart run [^\n`#]+", "\n".join(texts)):
+        words = shlex.split(command)
+        api = ROOT / "workflows" / "api" / Path(words[2]).name
+        for flag, assignment in itertools.pairwise(words):
+            if flag == "--set":
+                override(json.loads(api.read_text(encoding="utf-8")), assignment, known)
+                resolved += 1
+    assert resolved >= 3
 
 
 def test_every_workflow_has_its_api_file_and_picture():
