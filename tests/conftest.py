@@ -4,7 +4,6 @@ import comfy_genart_nodes  # noqa: F401, I001 - first, so that the inner package
 
 import json
 import sys
-import time
 import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,27 +50,6 @@ class TestServer(Server):
                 return reply.status, json.load(reply)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
-
-    def history(self, prompt: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
-        """Queue a prompt and wait for its end; the history's whole account, failures too."""
-        status, answer = self.queue(prompt)
-        assert status == 200, answer
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if found := self.get(f"/history/{answer['prompt_id']}"):
-                return found[answer["prompt_id"]]
-            time.sleep(0.05)
-        raise AssertionError(f"no end of the prompt within {seconds} s")
-
-    def run_api(self, prompt: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
-        """Queue a prompt that must succeed; the outputs that each node reported."""
-        account = self.history(prompt, seconds)
-        assert account["status"]["status_str"] == "success", account["status"]["messages"]
-        return account["outputs"]
-
-    def path(self, item: dict[str, str]) -> Path:
-        """The file behind an entry of `run_api`'s outputs (SaveImage, not previews)."""
-        return self.base / item["type"] / item["subfolder"] / item["filename"]
 
 
 @pytest.fixture(scope="session")

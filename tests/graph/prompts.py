@@ -27,8 +27,8 @@ def forget(server: Any) -> None:
 class Graph:
     """A prompt in the making. `node` returns the link to a node's first output."""
 
-    def __init__(self) -> None:
-        self.nodes: dict[str, dict[str, Any]] = {}
+    def __init__(self, nodes: dict[str, dict[str, Any]] | None = None) -> None:
+        self.nodes = nodes or {}
 
     def node(self, kind: str, **inputs: Any) -> list[Any]:
         name = str(len(self.nodes) + 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prompts import fetch, forget
+from prompts import Graph, fetch, forget
 
 TINY = "tiny_sd3.safetensors"
 
@@ -16,7 +16,9 @@ TINY = "tiny_sd3.safetensors"
 @pytest.fixture(scope="module")
 def chain(server, repository) -> dict[str, Any]:
     """`gan_to_diffusion` as shipped, over the tiny model, small, and with two steps."""
-    server.run_api({"1": {"class_type": "GenartTestWriteTinyDiffusion", "inputs": {"seed": 3}}})
+    graph = Graph()
+    graph.node("GenartTestWriteTinyDiffusion", seed=3)
+    graph.run(server)
     prompt = json.loads((repository / "workflows/api/gan_to_diffusion.json").read_text("utf-8"))
     loader = node(prompt, "CheckpointLoaderSimple")
     prompt["unet"] = {
@@ -49,7 +51,7 @@ def painted(
     prompt[node(prompt, "GenartMakeGANLatent")]["inputs"]["seed"] = gan_seed
     prompt[node(prompt, "KSampler")]["inputs"] |= sampler
     forget(server)
-    outputs = server.run_api(prompt)
+    outputs = Graph(prompt).run(server)
     before, after = (
         fetch(server, outputs[node(prompt, kind)]["images"])
         for kind in ("PreviewImage", "SaveImage")
