@@ -1,10 +1,11 @@
-"""Write the card of a trained GAN: the network to share, its pictures, and what was measured.
+"""Write the card of a GAN trained on `genart data emoji`: the network, its pictures, its measures.
 
-    python benchmarks/model_card.py RUN HELD_OUT --name emoji-people-64 --data "..." --licence MIT
+    python benchmarks/emoji_card.py <output>/genart/emoji_people_64 DIR/people-held-out
 
-Makes, in `models/gan`, `<name>.safetensors` (the generator alone), `<name>.md`, and
-`<name>_samples.jpg`, `<name>_progress.jpg`, `<name>_nearest.jpg`. All of it is a function of the
-run folder and the held-out pictures: run it again after more training.
+Makes, in `models/gan` and under the run's name, `<name>.safetensors` (the generator alone),
+`<name>.md`, and `<name>_samples.jpg`, `<name>_progress.jpg`, `<name>_nearest.jpg`. All figures are
+functions of the run folder and the held-out pictures: run it again after more training. It knows
+the emoji: their source and licence, and which of them are near-duplicates.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from sheets import nearest_sheet, progress_sheet, samples_sheet, save
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.evaluation.features import Features
@@ -30,15 +34,17 @@ from comfy_genart_nodes.files import written
 from comfy_genart_nodes.gan.checkpoint import LoadedGAN, load_gan, read_header, save_gan
 from comfy_genart_nodes.gan.latents import from_seeds
 from comfy_genart_nodes.gan.sampling import sample
-from comfy_genart_nodes.headless.data import subject
+from comfy_genart_nodes.headless.data import PACKAGE, VERSION, subject
 from comfy_genart_nodes.training.pictures import decode, open_folder
 from comfy_genart_nodes.training.run_folder import RunFolder
 
 LIMIT = 16_000_000  # bytes of a network that ships with the pack
 SUBSETS, SUBSET_SIZE = 100, 50
-TILE = 128
 BLANK = "\n\n"
-ROWS = 8
+WANTED = 500  # kimg that a set like this one wants at least
+LICENCE = "MIT (the pictures: (c) Microsoft Corporation)"
+BEGINS = ("started", "resumed", "unreadable")  # events that open a stretch of training ...
+ENDS = ("stopped", "finished", "failed")  # ... and that close it
 
 
 @dataclass(frozen=True)
@@ -113,99 +119,63 @@ def measure(samples: Tensor, training: Tensor, held_out: Tensor, names: list[str
     )
 
 
-def tile(picture: Tensor) -> Image.Image:
-    """One picture `[3, s, s]` in -1..1, at the size of the card's sheets."""
-    values = ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
-    return Image.fromarray(values).resize((TILE, TILE), Image.Resampling.BICUBIC)
-
-
-def grid(rows: list[list[Image.Image | None]], labels: list[str] | None = None) -> Image.Image:
-    """Tiles in rows, a None left empty, with a label at the left of each row."""
-    left = 90 if labels else 0
-    sheet = Image.new("RGB", (left + TILE * max(map(len, rows)), TILE * len(rows)), "white")
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            if picture is not None:
-                sheet.paste(picture.resize((TILE, TILE)), (left + x * TILE, y * TILE))
-        if labels:
-            ImageDraw.Draw(sheet).text((6, y * TILE + TILE // 2 - 6), labels[y], fill="black")
-    return sheet
-
-
-def save(picture: Image.Image, path: Path) -> None:
-    """Write a JPEG, whole or not at all."""
-    with written(path) as temporary:
-        picture.save(temporary, "JPEG", quality=88)
-
-
-def samples_sheet(pictures: Tensor) -> Image.Image:
-    """The first 64 samples, by seed, nothing chosen."""
-    tiles = [tile(picture) for picture in pictures[: ROWS * 8]]
-    return grid([list(tiles[i : i + 8]) for i in range(0, len(tiles), 8)])
-
-
-def progress_sheet(run: RunFolder) -> Image.Image:
-    """The first eight pictures of the run's own sheets, at ever doubling intervals."""
-    sheets = run.samples
-    if not sheets:
-        raise GenartError(f"{run.path} holds no sheets of samples yet; train on first.")
-    side = run.config.resolution
-    last = len(sheets) - 1
-    places = sorted({round(last / 2**i) for i in range(ROWS - 1)} | {0})
-    rows: list[list[Image.Image | None]] = []
-    labels = []
-    for place in places:
-        with Image.open(sheets[place]) as opened:
-            sheet = opened.convert("RGB")
-        count = min(8, sheet.width // side)
-        rows.append([sheet.crop((x * side, 0, (x + 1) * side, side)) for x in range(count)])
-        step = int(sheets[place].stem.removeprefix("step"))
-        labels.append(f"{step * run.config.batch / 1000:.0f} kimg")
-    return grid(rows, labels)
-
-
-def nearest_sheet(pictures: Tensor, features: Tensor, data: Tensor, known: Tensor) -> Image.Image:
-    """Eight samples, each beside its four nearest training pictures, twice.
-
-    Left, the first eight seeds; right, the eight of all samples that lie nearest to a training
-    picture: the worst cases.
-    """
-    found = nearest(features, known, k=4)
-    worst = found.distance[:, 0].argsort()[:ROWS].tolist()
-    rows: list[list[Image.Image | None]] = []
-    for first, near in zip(range(ROWS), worst, strict=True):
-        row: list[Image.Image | None] = []
-        for i in (first, near):
-            row += [tile(pictures[i]), *(tile(data[j]) for j in found.index[i].tolist()), None]
-        rows.append(row[:-1])
-    return grid(rows)
-
-
-def command(run: RunFolder) -> str:
-    """The shell command that makes this run, or goes on with it."""
+def commands(run: RunFolder) -> str:
+    """The shell commands that make this run: every setting that is not the default."""
     config, default = run.config.to_json(), type(run.config)().to_json()
-    parts = ["genart train gan", "DIR/" + Path(run.data["folder"]).name, "--run", run.path.name]
+    folder = Path(run.data["folder"]).name
+    parts = [f"genart train gan DIR/{folder} --run {run.path.name}"]
+    parts += [f"--device {run.machine['device']}", f"--threads {run.machine['threads']}"]
     for key, value in config.items():
         if value == default[key] or value is None:
             continue
         text = ",".join(value) or "none" if isinstance(value, list) else str(value)
+        text = f"{value:g}" if isinstance(value, float) else text
         parts.append(f"--{key.replace('_', '-')}" + ("" if value is True else f" {text}"))
-    return " ".join(parts)
+    fetch = "genart data emoji DIR" + ("" if folder == "people" else f" --subset {folder}")
+    kept = (part.replace(" ", "\0") for part in parts[1:])  # an option stays with its value
+    lines = textwrap.wrap(" ".join(kept), 84, break_on_hyphens=False)
+    train = " \\\n        ".join((parts[0], *lines)).replace("\0", " ")
+    return f"    {fetch}\n    {train}"
 
 
 def described(run: RunFolder) -> str:
     """The machine as far as the run folder knows it."""
-    return f"{run.machine['device']}, {run.machine['threads']} threads, {run.config.precision}"
+    machine = run.machine
+    return f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"
 
 
-def hours(run: RunFolder) -> float:
-    """Time spent training, in hours, over all the run's sittings."""
-    total = start = last = 0.0
-    for event in run.events():
-        if event["event"] in ("started", "resumed"):
-            total, start = total + last - start, event["time"]
-        last = event["time"]
-    return (total + last - start) / 3600
+def stretches(run: RunFolder, step: int) -> tuple[float, int]:
+    """Seconds on the wall clock that training took up to a checkpoint, and in how many stretches.
+
+    All counts but the gaps between stretches: sheets, checkpoints, and steps that a killed process
+    lost and its successor repeated.
+    """
+    events = run.events()
+    ends = [i for i, e in enumerate(events) if (e["event"], e["step"]) == ("checkpoint", step)]
+    events = events[: ends[-1] + 1] if ends else events
+    seconds = sum(
+        after["time"] - before["time"]
+        for before, after in pairwise(events)
+        if before["event"] not in ENDS and after["event"] not in BEGINS
+    )
+    return seconds, sum(event["event"] in ("started", "resumed") for event in events)
+
+
+def paragraph(text: str) -> str:
+    """Text in the lines of a Markdown file."""
+    return textwrap.fill(" ".join(text.split()), 100)
+
+
+def reached(kimg: float, speed: float) -> str:
+    """How far training got of what it should, and how long the rest would take."""
+    if kimg >= WANTED:
+        return f"It was trained for {kimg:.0f} kimg; a set like this wants {WANTED} or more."
+    return (
+        f"**Training got as far as {kimg:.0f} of the {WANTED} kimg or more that a set like this "
+        f"wants ({100 * kimg / WANTED:.0f} %): this is an early state.** At the speed measured "
+        f"here the way from there to {WANTED} kimg takes another "
+        f"{(WANTED - kimg) * 1000 / speed / 3600:.1f} hours."
+    )
 
 
 def _kid_row(what: str, figures: tuple[float, float, float]) -> str:
@@ -227,8 +197,6 @@ def card(
     *,
     step: int,
     count: int,
-    data: str,
-    licence: str,
     machine: str,
     prose: str,
 ) -> str:
@@ -236,9 +204,27 @@ def card(
     config = run.config
     kimg = step * config.batch / 1000
     trained_on = len(run.data["pictures"])
+    rounds = kimg * 1000 / trained_on
+    folder = Path(run.data["folder"]).name
+    source = f'"{folder}" of Microsoft\'s 3D Fluent emoji (npm `{PACKAGE}` {VERSION})'
+    seconds, sittings = stretches(run, step)
+    parts = "one stretch" if sittings == 1 else f"{sittings} stretches"
+    speed = kimg * 1000 / seconds
     parameters = sum(p.numel() for p in gan.generator.parameters()) / 1e6
     size = f"{config.resolution}x{config.resolution}"
     subsets = f"{SUBSETS} pairs of subsets of {min(SUBSET_SIZE, measured.held_out)}"
+    most = max(WANTED, kimg)
+    going_on = f"""
+        Interrupted, the same command goes on from the last checkpoint in its run's folder, and with
+        a larger `--kimg` past its end. That folder is not part of the pack: without it the command
+        begins anew, and at {speed:.1f} pictures a second it comes to this network after
+        {seconds / 3600:.1f} hours and to {most:.0f} kimg after {most / speed / 3.6:.1f}."""
+    about_kid = f"""
+        KID x 1000 (lower is nearer) over {Features.name} features of {count} samples (seeds from 0,
+        psi 1), {measured.held_out} held-out and {trained_on} training pictures, all at {size}.
+        "Subsets": mean and standard deviation over {subsets}. The held-out pictures show subjects
+        that are not among the training pictures, so a network that knew the training set by heart
+        would get the floor, not 0. The numbers compare only with others over the same features."""
     kid_rows = "\n".join(
         (
             _kid_row("samples / held-out pictures", measured.kid_held_out),
@@ -256,26 +242,28 @@ def card(
     )
     return f"""# {name}
 
+{paragraph(reached(kimg, speed))}
+
 {prose + BLANK if prose else ""}![samples]({name}_samples.jpg)
 
 Seeds 0 to 63 at psi 1, none chosen.
 
 | | |
 |---|---|
-| network | StyleGAN2 (skip), {size}, {parameters:.1f} M parameters |
-| data | {trained_on} pictures: {data} |
-| licence of data and weights | {licence} |
-| trained | {step} steps of {config.batch} pictures = {kimg:.0f} kimg |
-| which is | {kimg * 1000 / trained_on:.0f} times through the data |
-| time and machine | {hours(run):.1f} h on {machine} |
-| seed | {config.seed} |
+| network | StyleGAN2 generator (skip), {size}, {parameters:.1f} M parameters |
+| data | {trained_on} pictures, {source} |
+| licence of data and weights | {LICENCE} |
+| trained | {step} steps of {config.batch} pictures = {kimg:.0f} kimg, {rounds:.0f} times the data |
+| time | {seconds / 3600:.2f} h on the wall clock in {parts}: {speed:.1f} pictures a second |
+| machine | {machine} |
+| seed of the run | {config.seed} |
 | SHA-256 of the network | `{gan.hash}` |
 
 ## How it was made
 
-    {command(run)}
+{commands(run)}
 
-The same command with a larger `--kimg` goes on from the last checkpoint of the run.
+{paragraph(going_on)}
 
 ![progress]({name}_progress.jpg)
 
@@ -283,11 +271,7 @@ The same eight latents as training went on.
 
 ## How near it is to pictures it never saw
 
-KID x 1000 (lower is nearer) over {Features.name} features of {count} samples (seeds from 0,
-psi 1), {measured.held_out} held-out and {trained_on} training pictures, all at {size}. "Subsets":
-mean and standard deviation over {subsets}. The held-out pictures show subjects that are not among
-the training pictures, so a network that knew the training set by heart would get the floor, not 0.
-The numbers compare only with others over the same features.
+{paragraph(about_kid)}
 
 | | whole sets | subsets |
 |---|---|---|
@@ -300,8 +284,9 @@ own nearest distances. "Against pictures": any other training picture counts as 
 "against subjects": only those of another subject do (the set holds each figure in six skin tones
 and up to three genders, near-duplicates). Low is close. Low against subjects: the sample shows one
 of the training figures, perhaps recoloured, rather than a new one. Low against pictures as well:
-it is nearer than the skin tones of one figure are to each other, as a copy would be. The held-out
-rows show what new subjects get that nobody copied.
+it is nearer than the skin tones of one figure are to each other, as a copy would be. At 100: it
+lies farther from them than any of them from each other, no copy and no likeness either. The
+held-out rows show what new subjects get that nobody copied.
 
 | | 5 % of them are at or under | median | under 5 |
 |---|---|---|---|
@@ -319,13 +304,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("held_out", type=Path, help="folder of pictures kept apart")
-    parser.add_argument("--name", required=True, help="of the files in --out")
-    parser.add_argument("--data", required=True, help="one line: which pictures, from where")
-    parser.add_argument("--licence", required=True)
-    parser.add_argument("--machine", help="what it was trained on (default: as far as known)")
+    parser.add_argument("--machine", help="a word on what it was trained on")
     parser.add_argument("--prose", type=Path, help="Markdown that opens the card")
     parser.add_argument("--checkpoint", type=Path, help="default: the run's last")
-    parser.add_argument("--samples", type=int, default=1000, help="to measure with")
+    parser.add_argument("--samples", type=int, default=500, help="to measure with")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "models/gan")
     return parser.parse_args()
 
@@ -351,28 +333,27 @@ def main() -> int:
     known, fresh = features(data), features(pictures)
     measured = measure(fresh, known, features(held_out), run.data["pictures"])
 
-    target = given.out / f"{given.name}.safetensors"
-    about = {"name": given.name, "data": given.data, "licence": given.licence}
+    name = run.path.name
+    target = given.out / f"{name}.safetensors"
+    about = {"name": name, "data": f"{PACKAGE} {VERSION}", "licence": LICENCE}
     save_gan(target, gan.generator, {**gan.info, **about})
     if target.stat().st_size > LIMIT:
         raise GenartError(f"{target} is larger than {LIMIT} bytes; train a smaller network.")
-    save(samples_sheet(pictures), given.out / f"{given.name}_samples.jpg")
-    save(progress_sheet(run), given.out / f"{given.name}_progress.jpg")
-    save(nearest_sheet(pictures, fresh, data, known), given.out / f"{given.name}_nearest.jpg")
+    save(samples_sheet(pictures), given.out / f"{name}_samples.jpg")
+    save(progress_sheet(run, step), given.out / f"{name}_progress.jpg")
+    save(nearest_sheet(pictures, fresh, data, known), given.out / f"{name}_nearest.jpg")
     prose = given.prose.read_text(encoding="utf-8").strip() if given.prose else ""
     text = card(
-        given.name,
+        name,
         run,
         gan,
         measured,
         step=step,
         count=given.samples,
-        data=given.data,
-        licence=given.licence,
-        machine=given.machine or described(run),
+        machine=", ".join(filter(None, (given.machine, described(run)))),
         prose=prose,
     )
-    with written(given.out / f"{given.name}.md") as temporary:
+    with written(given.out / f"{name}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     rows = {"held-out": measured.kid_held_out, "floor": measured.kid_floor}
     print(json.dumps({"kid x 1000": {k: round(1000 * v[0], 2) for k, v in rows.items()}}))
