@@ -5,7 +5,8 @@
 To be run after a shared workflow was changed (saved from the page into `workflows/`) or the shipped
 checkpoint was replaced. Writes `workflows/api/NAME.json`, the thumbnail `NAME.jpg`, and `NAME.json`
 itself, as this page saves it. A thumbnail shows what running the workflow makes; where that needs
-what is not shipped (a diffusion checkpoint, a person's pictures) it shows the graph.
+what is not shipped (a diffusion checkpoint, a person's pictures) it shows the graph. Without a NAME
+also `docs/picture.jpg`, the page after it ran `README_SHOWS`.
 """
 
 import json
@@ -28,7 +29,9 @@ SHOWN = {
     "walk_latent_space": "gan_walk_*.webp",
     "pick_favourites": "gan_takes_*.png",
 }
+README_SHOWS = "walk_latent_space"
 WIDTH = 512
+README_WIDTH = 1600
 FRAMES = 16  # of an animation, as a sheet of four by four
 
 # Move the view so that the graph fills the window below the page's own bars; its box in pixels.
@@ -51,6 +54,16 @@ FIT = """async () => {
 }"""
 
 
+# Run the graph from the page, and come back when the server has nothing left to do.
+RUN = """async () => {
+    const done = new Promise(resolve => app.api.addEventListener("status", ({ detail }) => {
+        if (detail?.exec_info?.queue_remaining === 0) resolve();
+    }));
+    await app.queuePrompt(0);
+    await done;
+}"""
+
+
 def graph_picture(page: RealPage, path: Path) -> Image.Image:
     """The graph as the page draws it, without the note beside it."""
     page.page.set_viewport_size({"width": 2400, "height": 1200})
@@ -58,6 +71,22 @@ def graph_picture(page: RealPage, path: Path) -> Image.Image:
     page.page.wait_for_timeout(1000)
     page.page.screenshot(path=path, clip=clip)
     return Image.open(path)
+
+
+def readme_picture(page: RealPage, folder: Path) -> None:
+    """The page after a run, for the README."""
+    page.load(WORKFLOWS / f"{README_SHOWS}.json")
+    page.page.evaluate(RUN)
+    page.page.wait_for_timeout(3000)  # until the page has fetched and drawn what was made
+    shrink(graph_picture(page, folder / "picture.png"), README_WIDTH).save(
+        WORKFLOWS.parent / "docs" / "picture.jpg", quality=85
+    )
+
+
+def shrink(picture: Image.Image, width: int) -> Image.Image:
+    """A picture at another width."""
+    size = (width, round(picture.height * width / picture.width))
+    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
 def sheet(animation: Image.Image) -> Image.Image:
@@ -94,9 +123,7 @@ def make(server: Server, page: RealPage, path: Path, folder: Path) -> None:
         picture = made_picture(server, path, SHOWN[path.stem], folder)
     else:
         picture = graph_picture(page, folder / "graph.png")
-    size = (WIDTH, round(picture.height * WIDTH / picture.width))
-    thumbnail = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    thumbnail.save(path.with_suffix(".jpg"), quality=88)
+    shrink(picture, WIDTH).save(path.with_suffix(".jpg"), quality=88)
 
 
 def main(names: list[str]) -> None:
@@ -115,6 +142,8 @@ def main(names: list[str]) -> None:
                     folder = Path(temporary) / path.stem
                     folder.mkdir()
                     make(server, page, path, folder)
+            if not names:
+                readme_picture(page, Path(temporary))
 
 
 if __name__ == "__main__":
