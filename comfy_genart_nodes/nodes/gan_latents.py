@@ -25,7 +25,7 @@ class MakeGANLatent(io.ComfyNode):
             "GenartMakeGANLatent",
             "GAN Latent",
             CATEGORY,
-            description="Draws latents for a GAN: each seed is one picture, for ever the same.",
+            description="Draws latents for a GAN: each seed stands for one picture.",
             search_aliases=["random z", "stylegan seed"],
             inputs=[
                 field(sockets.Gan, "gan", "The GAN the latents are for."),

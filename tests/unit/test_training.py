@@ -23,6 +23,7 @@ from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.job import TrainerJob
 from comfy_genart_nodes.training.pictures import open_folder
 from comfy_genart_nodes.training.run_folder import RunFolder, prepare
+from comfy_genart_nodes.training.step import Order, Training
 
 CONFIG = TrainConfig(
     resolution=32,
@@ -98,7 +99,7 @@ def test_a_run_leaves_what_it_promises(unbroken):
 
 def test_training_changes_every_weight(unbroken):
     """What no gradient reaches would stay as it was drawn."""
-    start = trainer.Training(CONFIG, np.zeros((16, 3, 32, 32), np.uint8), "cpu", "fp32").tensors()
+    start = Training(CONFIG, np.zeros((16, 3, 32, 32), np.uint8), "cpu", "fp32").tensors()
     for name, tensor in read(unbroken.checkpoints[-1]).items():
         if name.startswith(("g.", "d.")) and not name.endswith("noise_const"):
             assert not tensor.equal(start[name]), name
@@ -336,11 +337,11 @@ def test_impossible_settings_are_refused(wrong):
 
 
 def test_every_epoch_shows_every_picture_once():
-    order = trainer.Order(10, seed=3)
+    order = Order(10, seed=3)
     places = [i for step in range(5) for i in order.batch(step, 4)]
     assert sorted(places[:10]) == sorted(places[10:]) == list(range(10))
     assert places[:10] != places[10:]
-    assert trainer.Order(10, seed=3).batch(4, 4) == places[16:]
+    assert Order(10, seed=3).batch(4, 4) == places[16:]
 
 
 @pytest.mark.parametrize(("precision", "threads"), [("bf16", 1), ("bf16", 2), ("fp32", 2)])
