@@ -22,7 +22,7 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # closed before other tests run event loops of their own
 def page(request: pytest.FixtureRequest) -> Iterator[RealPage]:
     assert BROWSER, MISSING
     server = request.getfixturevalue("server")

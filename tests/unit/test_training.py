@@ -142,8 +142,6 @@ def test_leaving_the_job_stops_the_process_with_a_checkpoint(begin):
         for event in job.events():
             if event and event["event"] == "progress":
                 break
-        left = time.monotonic()
-    assert time.monotonic() - left < 60  # no time of a step; a process that never stops would hang
     stopped = run.events()[-1]
     assert stopped["event"] == "stopped"
     assert run.checkpoints[-1] == run.checkpoint_path(stopped["step"])
