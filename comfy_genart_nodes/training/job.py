@@ -1,6 +1,5 @@
 """A trainer process, seen from the one that wants it: started, watched, stopped."""
 
-import os
 import subprocess
 import sys
 import time
@@ -32,15 +31,13 @@ class TrainerJob:
     def __enter__(self) -> "TrainerJob":
         flags = ["-s"] if sys.flags.no_user_site else []
         command = [sys.executable, *flags, "-X", "utf8", str(child.__file__), str(self.run.path)]
-        # Spinning worker threads would starve the page and the other cores' users.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", **os.environ}
         apart: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
             apart = {"creationflags": subprocess.CREATE_NO_WINDOW}
         self._seen = self.run.events_from(0)[1]
         with (self.run.path / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, **apart
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, **apart
             )
         return self
 
