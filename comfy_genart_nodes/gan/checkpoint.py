@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ..errors import GenartError
 from ..files import written
-from .spec import StyleGAN2Spec
-from .stylegan2 import Generator
+from .families import build, read_spec
+from .generator import Generator, Spec
 
 FORMAT = 1
 _KEY = "genart"
@@ -39,7 +39,7 @@ class LoadedGAN:
     """
 
     generator: Generator
-    spec: StyleGAN2Spec
+    spec: Spec
     info: dict[str, Any]
     hash: str
 
@@ -107,57 +107,61 @@ def read(path: Path, prefix: str = "") -> dict[str, Tensor]:
         ) from error
 
 
-def read_spec(header: dict[str, Any], name: str) -> StyleGAN2Spec:
-    """The generator's spec from a header.
-
-    Raises:
-        GenartError: when the family or a setting is unknown.
-    """
-    family, spec = header.get("family"), header.get("spec")
-    if family != "stylegan2" or not isinstance(spec, dict):
-        raise GenartError(f"{name} holds a network of family {family!r}, which is not known here.")
-    types = {field.name: field.type for field in dataclasses.fields(StyleGAN2Spec)}
-    for key, value in spec.items():
-        if key not in types or type(value) is not types[key]:
-            raise GenartError(f"{name} has the unknown network setting {key}={value!r}.")
-    return StyleGAN2Spec(**spec)
-
-
-def fingerprint(spec: StyleGAN2Spec, tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over spec and weights (as float32), in the order of their names."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(spec), sort_keys=True).encode())
+def fingerprint(family: str, spec: Spec, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over family, spec and weights (as float32), in the order of their names."""
+    described = {"family": family, "spec": _settings(spec)}
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode())
         digest.update(tensors[name].detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
-def load_gan(path: Path) -> LoadedGAN:
-    """Read the generator of a GAN file or of a training checkpoint.
+def assemble(
+    family: str, spec: Spec, tensors: dict[str, Tensor], info: dict[str, Any], name: str
+) -> LoadedGAN:
+    """A generator from its spec and weights, whichever kind of file they came from.
 
     Shapes are compared with the spec before a network of that spec takes any memory.
+
+    Args:
+        family: the network's.
+        spec: its shapes.
+        tensors: its state, under the names of its modules. Copied: what is mapped to a file would
+            change with it, and keep it from being removed.
+        info: what is known of it.
+        name: of the file, for the message.
+
+    Raises:
+        GenartError: when tensors are missing, too many, or of another shape.
+    """
+    with torch.device("meta"):
+        generator = build(family, spec)
+    wanted = {key: tuple(tensor.shape) for key, tensor in generator.state_dict().items()}
+    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    if wanted != found:
+        wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
+        raise GenartError(
+            f"{name} does not hold what its own header says: tensor {wrong} is missing or of "
+            "another shape. Save or download it again."
+        )
+    copies = {key: tensor.to(torch.float32, copy=True) for key, tensor in tensors.items()}
+    generator.load_state_dict(copies, assign=True)
+    generator.eval().requires_grad_(False)
+    return LoadedGAN(generator, spec, info, fingerprint(family, spec, copies))
+
+
+def load_gan(path: Path) -> LoadedGAN:
+    """Read the generator of a GAN file of this pack or of a training checkpoint.
 
     Raises:
         GenartError: when the file is not a whole GAN file of this pack.
     """
     header = read_header(path)
-    spec = read_spec(header, path.name)
-    tensors = read(path, _PREFIX)
-    with torch.device("meta"):
-        generator = Generator(spec)
-    wanted = {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if wanted != found:
-        wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
-        raise GenartError(
-            f"{path.name} does not hold what its own header says: tensor {wrong} is missing or of "
-            "another shape. Save or download it again."
-        )
-    # Copied: what is mapped to the file would change with it, and keep it from being removed.
-    copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
-    generator.load_state_dict(copies, assign=True)
-    generator.eval().requires_grad_(False)
-    return LoadedGAN(generator, spec, dict(header.get("info", {})), fingerprint(spec, tensors))
+    family = header.get("family")
+    spec = read_spec(family, header.get("spec"), path.name)
+    info = dict(header.get("info", {}))
+    return assemble(str(family), spec, read(path, _PREFIX), info, path.name)
 
 
 def save_gan(path: Path, generator: Generator, info: dict[str, Any]) -> None:
@@ -167,5 +171,9 @@ def save_gan(path: Path, generator: Generator, info: dict[str, Any]) -> None:
         GenartError: when the folder cannot be written or the disk is full.
     """
     tensors = {_PREFIX + name: tensor for name, tensor in generator.state_dict().items()}
-    spec = dataclasses.asdict(generator.spec)
-    write(path, tensors, {"family": "stylegan2", "spec": spec, "info": info})
+    settings = _settings(generator.spec)
+    write(path, tensors, {"family": generator.family, "spec": settings, "info": info})
+
+
+def _settings(spec: Spec) -> dict[str, Any]:
+    return dataclasses.asdict(spec)  # type: ignore[call-overload]  # every family's is a dataclass

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from .filters import downsample
 from .layers import Conv, Linear, normalize
+from .mapping import Mapping
 from .spec import StyleGAN2Spec, resolutions
-from .stylegan2 import Mapping
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from ..errors import GenartError
 from .checkpoint import LoadedGAN
-from .spec import StyleGAN2Spec
-from .stylegan2 import Generator
+from .generator import Generator, Spec
 
 Space = Literal["z", "w", "w+"]
 PathMode = Literal["slerp z", "lerp w"]
@@ -47,7 +46,7 @@ NO_SEED = SEED_LIMIT
 
 
 def from_seeds(
-    spec: StyleGAN2Spec, seed: int, count: int, class_index: int | None = None, model: str = ""
+    spec: Spec, seed: int, count: int, class_index: int | None = None, model: str = ""
 ) -> GANLatent:
     """Draw z for seeds `seed, seed + 1, ...`, as NVIDIA's tools draw them.
 
@@ -67,7 +66,7 @@ def from_seeds(
     return GANLatent("z", z, _one_hot(spec, class_index, count), seeds, model)
 
 
-def _one_hot(spec: StyleGAN2Spec, class_index: int | None, count: int) -> Tensor | None:
+def _one_hot(spec: Spec, class_index: int | None, count: int) -> Tensor | None:
     if not spec.c_dim:
         if class_index is not None:
             raise GenartError("This network has no classes: leave the class at -1.")
@@ -147,10 +146,10 @@ def to_w(generator: Generator, latent: GANLatent) -> GANLatent:
         raise GenartError(
             f"These latents were made for a GAN with other classes; this one has {spec.c_dim}."
         )
-    device = next(generator.mapping.parameters()).device
+    device = generator.w_avg.device
     classes = None if latent.classes is None else latent.classes.to(device)
     with torch.no_grad():
-        w = generator.mapping(latent.tensor.to(device), classes).cpu()
+        w = generator.map(latent.tensor.to(device), classes).cpu()
     return replace(latent, space="w", tensor=w, classes=None)
 
 
@@ -230,14 +229,32 @@ def _slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return torch.where(t == 0, a, torch.where(t == 1, b, moved))
 
 
-def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-    """Pull the first `cutoff` vectors of `ws [n, num_ws, w_dim]` towards the mean (psi = 1: not).
+def truncate(ws: Tensor, centre: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
+    """Pull the first `cutoff` vectors of `ws [n, num_ws, w_dim]` towards a centre (psi = 1: not).
 
     The truncation trick (Karras et al. 2019, section 3.1): typical pictures for less variety.
+
+    Args:
+        ws: [n, num_ws, w_dim].
+        centre: the mean of w [w_dim], or one for each latent [n, 1, w_dim].
+        psi: how much of the distance from the centre stays.
+        cutoff: how many of the first vectors; None for all.
     """
     if psi == 1:
         return ws
-    pulled = w_avg.lerp(ws, psi)
+    pulled = centre.lerp(ws, psi)
     if cutoff is None or cutoff >= ws.shape[1]:
         return pulled
     return torch.cat([pulled[:, :cutoff], ws[:, cutoff:]], dim=1)
+
+
+def nearest_centres(ws: Tensor, centres: Tensor) -> Tensor:
+    """For each of `ws [n, num_ws, w_dim]` the nearest of `centres [k, w_dim]`: `[n, 1, w_dim]`.
+
+    Raises:
+        GenartError: when the centres were made for another network.
+    """
+    if centres.dim() != 2 or centres.shape[1] != ws.shape[2]:
+        raise GenartError("These centres belong to another GAN: find them with the one wired here.")
+    nearest = torch.cdist(ws.mean(dim=1), centres).argmin(dim=1)
+    return centres[nearest][:, None]

@@ -1,21 +1,66 @@
 """Latents to pictures."""
 
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor
 
 from ..errors import GenartError
-from .latents import GANLatent, to_w, truncate
-from .stylegan2 import Generator, NoiseMode
+from .generator import Frame, Generator, Look, Noise, NoiseMode
+from .latents import GANLatent, nearest_centres, to_w, truncate
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """How latents are shown; the latents themselves stay untruncated.
+
+    Attributes:
+        psi: truncation; 1 for none, 0 for the mean picture.
+        cutoff: how many of the first layers to truncate; None for all.
+        centres: [k, w_dim], several means of w, each latent pulled towards its nearest one
+            (Mokady et al. 2022, arXiv 2202.12211); None for the network's one mean.
+        noise_mode: "const" (the network's own), "random" or "none".
+        noise_strength: factor on the noise.
+        noise_seed: of random noise.
+        frame: which part of the plane to show.
+    """
+
+    psi: float = 1.0
+    cutoff: int | None = None
+    centres: Tensor | None = None
+    noise_mode: NoiseMode = "const"
+    noise_strength: float = 1.0
+    noise_seed: int = 0
+    frame: Frame = field(default_factory=Frame)
+
+
+def styles(generator: Generator, latent: GANLatent, settings: Settings) -> Tensor:
+    """The vectors synthesis takes, mapped and truncated, on the generator's device.
+
+    Returns:
+        [n, num_ws, w_dim].
+
+    Raises:
+        GenartError: when the latents or the centres do not fit the network.
+    """
+    spec = generator.spec
+    w = to_w(generator, latent).tensor.to(generator.w_avg.device)
+    if w.shape[-1] != spec.w_dim:
+        raise GenartError(
+            f"These latents have {w.shape[-1]} numbers, this GAN wants {spec.w_dim}: "
+            "they were made for another GAN."
+        )
+    if w.dim() == 3 and w.shape[1] != spec.num_ws:
+        raise GenartError(f"These latents have {w.shape[1]} layers, this GAN has {spec.num_ws}.")
+    ws = w if w.dim() == 3 else w[:, None].expand(-1, spec.num_ws, -1)
+    centre = generator.w_avg
+    if settings.centres is not None:
+        centre = nearest_centres(ws, settings.centres.to(ws.device))
+    return truncate(ws, centre, settings.psi, settings.cutoff)
 
 
 def sample(
-    generator: Generator,
-    latent: GANLatent,
-    psi: float = 1.0,
-    cutoff: int | None = None,
-    noise_mode: NoiseMode = "const",
-    noise_seed: int = 0,
-    first: int = 0,
+    generator: Generator, latent: GANLatent, settings: Settings | None = None, first: int = 0
 ) -> Tensor:
     """Make the pictures of a batch of latents, on the generator's device.
 
@@ -25,38 +70,41 @@ def sample(
     Args:
         generator: the network.
         latent: its latents, at least one.
-        psi: truncation; 1 for none, 0 for the mean picture.
-        cutoff: how many of the first layers to truncate; None for all.
-        noise_mode: "const" (the network's own), "random" or "none".
-        noise_seed: of random noise.
+        settings: truncation, noise and frame.
         first: place of the first latent in the whole batch.
 
     Returns:
-        [n, c, resolution, resolution], float32, about -1..1.
+        [n, c, height, width], float32, about -1..1.
 
     Raises:
-        GenartError: when the latents do not fit the network.
+        GenartError: when the latents do not fit the network, or the network the frame.
     """
-    spec = generator.spec
-    if latent.space != "z" and latent.tensor.shape[-1] != spec.w_dim:
-        raise GenartError(
-            f"These latents have {latent.tensor.shape[-1]} numbers, this GAN wants {spec.w_dim}: "
-            "they were made for another GAN."
-        )
-    if latent.space == "w+" and latent.tensor.shape[1] != spec.num_ws:
-        raise GenartError(
-            f"These latents have {latent.tensor.shape[1]} layers, this GAN has {spec.num_ws}."
-        )
-    mapping = generator.mapping
-    w = to_w(generator, latent).tensor.to(mapping.w_avg.device)
-    ws = w if latent.space == "w+" else w[:, None].expand(-1, spec.num_ws, -1)
-    ws = truncate(ws, mapping.w_avg, psi, cutoff)
+    settings = settings or Settings()
+    check_frame(generator, settings.frame)
+    with torch.no_grad():
+        ws = styles(generator, latent, settings)
+        return generator.synthesize(ws, _look(settings, first, len(latent))).float()
+
+
+def check_frame(generator: Generator, frame: Frame) -> None:
+    """Refuse a frame that a network cannot show.
+
+    Raises:
+        GenartError: naming the networks that can.
+    """
+    if frame.transform is not None and not generator.movable:
+        raise GenartError("Only a StyleGAN3 can move and turn its picture: this GAN is another.")
+    if frame.canvas is not None and not generator.stretchable:
+        raise GenartError("Only a StyleGAN2 can fill a canvas of another size: this GAN cannot.")
+
+
+def _look(settings: Settings, first: int, count: int) -> Look:
     generators = None
-    if noise_mode == "random":
+    if settings.noise_mode == "random":
         # Spread by a large odd factor: neighbouring seeds share no picture's noise.
         generators = [
-            torch.Generator().manual_seed((noise_seed * 0x9E3779B1 + first + i) % 2**63)
-            for i in range(len(latent))
+            torch.Generator().manual_seed((settings.noise_seed * 0x9E3779B1 + first + i) % 2**63)
+            for i in range(count)
         ]
-    with torch.no_grad():
-        return generator.synthesis(ws, noise_mode, generators).float()
+    noise = Noise(settings.noise_mode, settings.noise_strength, generators)
+    return Look(noise, settings.frame)

@@ -6,60 +6,16 @@ the paper's weight (de)modulation with the batch left whole.
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import GenartError
 from . import filters
-from .layers import Conv, Linear, full_precision, leaky_relu, normalize
+from .generator import Generator, Look, Noise
+from .layers import Conv, Linear, full_precision, leaky_relu
+from .mapping import Mapping
 from .spec import StyleGAN2Spec, resolutions
-
-NoiseMode = Literal["const", "random", "none"]
-
-
-class Mapping(nn.Module):
-    """z (and a class) to w; remembers the mean of w for truncation.
-
-    Args:
-        z_dim: length of z; 0 for the discriminator's mapping of the class alone.
-        c_dim: number of classes.
-        w_dim: length of w.
-        layers: fully connected layers.
-    """
-
-    w_avg: Tensor
-
-    def __init__(self, z_dim: int, c_dim: int, w_dim: int, layers: int) -> None:
-        super().__init__()
-        self.z_dim, self.c_dim, self.layers = z_dim, c_dim, layers
-        width = z_dim
-        if c_dim:
-            self.embed = Linear(c_dim, w_dim)
-            width += w_dim
-        for i in range(layers):
-            setattr(self, f"fc{i}", Linear(width, w_dim, rate=0.01, activate=True))
-            width = w_dim
-        if z_dim:
-            self.register_buffer("w_avg", torch.zeros(w_dim))
-
-    def forward(self, z: Tensor | None, classes: Tensor | None = None) -> Tensor:
-        """Map `z [n, z_dim]` and one-hot or blended `classes [n, c_dim]` to `w [n, w_dim]`."""
-        parts = [] if z is None else [normalize(z.float())]
-        if self.c_dim:
-            if classes is None:
-                raise GenartError(f"This network has {self.c_dim} classes: say which one to make.")
-            parts.append(normalize(self.embed(classes.float())))
-        x = torch.cat(parts, dim=1)
-        for i in range(self.layers):
-            x = getattr(self, f"fc{i}")(x)
-        return x
-
-    def track(self, w: Tensor, beta: float = 0.995) -> None:
-        """Move the remembered mean towards that of `w [n, w_dim]`."""
-        self.w_avg.copy_(w.detach().float().mean(dim=0).lerp(self.w_avg, beta))
 
 
 class StyledConv(nn.Module):
@@ -93,8 +49,7 @@ class StyledConv(nn.Module):
         self,
         x: Tensor,
         w: Tensor,
-        noise_mode: NoiseMode,
-        generators: list[torch.Generator] | None,
+        noise: Noise,
         gain: float = 1.0,
     ) -> Tensor:
         """`x [n, c_in, h, w]`, `w [n, w_dim]` -> `[n, c_out, side, side]`."""
@@ -107,22 +62,12 @@ class StyledConv(nn.Module):
         x = x * style[:, :, None, None].to(x.dtype)
         x = filters.convolve_upsampled(x, weight) if self.up else F.conv2d(x, weight, padding=1)
         x = x * demodulation[:, :, None, None].to(x.dtype)
-        if noise_mode == "const":
-            x = x + (self.noise_const * self.noise_strength).to(x.dtype)
-        elif noise_mode == "random":
-            x = x + (self._random(x, generators) * self.noise_strength).to(x.dtype)
+        if noise.mode != "none":
+            drawn = self.noise_const
+            if noise.mode == "random":
+                drawn = noise.draw(len(x), self.side, self.side, x.device)
+            x = x + (drawn * (self.noise_strength * noise.strength)).to(x.dtype)
         return leaky_relu(x + self.bias[:, None, None].to(x.dtype)) * gain
-
-    def _random(self, x: Tensor, generators: list[torch.Generator] | None) -> Tensor:
-        """Normal noise `[n, 1, side, side]`, a generator a picture (one for all: in turn)."""
-        if not generators:
-            raise ValueError("random noise needs generators")
-        if len(generators) == 1:
-            drawn = torch.randn(len(x), 1, self.side, self.side, generator=generators[0])
-        else:
-            shape = (1, 1, self.side, self.side)
-            drawn = torch.cat([torch.randn(shape, generator=g) for g in generators])
-        return drawn.to(x.device)
 
 
 class ToRGB(nn.Module):
@@ -186,20 +131,19 @@ class SynthesisBlock(nn.Module):
         x: Tensor | None,
         img: Tensor | None,
         ws: Tensor,
-        noise_mode: NoiseMode,
-        generators: list[torch.Generator] | None,
+        noise: Noise,
     ) -> tuple[Tensor, Tensor | None]:
         """`ws [n, num_convs + 1, w_dim]` -> features and picture so far."""
         if x is None:
-            x = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0], noise_mode, generators)
+            x = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0], noise)
         elif self.residual:
             half = math.sqrt(0.5)
             y = self.skip(x) * half
-            x = self.conv0(x, ws[:, 0], noise_mode, generators)
-            x = y + self.conv1(x, ws[:, 1], noise_mode, generators, gain=half)
+            x = self.conv0(x, ws[:, 0], noise)
+            x = y + self.conv1(x, ws[:, 1], noise, gain=half)
         else:
-            x = self.conv0(x, ws[:, 0], noise_mode, generators)
-            x = self.conv1(x, ws[:, 1], noise_mode, generators)
+            x = self.conv0(x, ws[:, 0], noise)
+            x = self.conv1(x, ws[:, 1], noise)
         if img is not None:
             img = filters.upsample(img)
         if self.has_rgb:
@@ -218,43 +162,51 @@ class Synthesis(nn.Module):
             block = SynthesisBlock(spec, side, side == self.sides[0], side == self.sides[-1])
             setattr(self, f"b{side}", block)
 
-    def forward(
-        self,
-        ws: Tensor,
-        noise_mode: NoiseMode = "const",
-        generators: list[torch.Generator] | None = None,
-    ) -> Tensor:
-        """Make pictures.
-
-        Args:
-            ws: [n, num_ws, w_dim].
-            noise_mode: the network's own noise, fresh noise, or none.
-            generators: for fresh noise; one a picture, or one for the whole batch.
-
-        Returns:
-            [n, img_channels, resolution, resolution], about -1..1, float32.
-        """
+    def forward(self, ws: Tensor, noise: Noise) -> Tensor:
+        """`ws [n, num_ws, w_dim]` -> `[n, img_channels, resolution, resolution]`, float32."""
         x: Tensor | None = None
         img: Tensor | None = None
         used = 0
         for side in self.sides:
             block = getattr(self, f"b{side}")
             own = ws[:, used : used + block.num_convs + 1]
-            x, img = block(x, img, own, noise_mode, generators)
+            x, img = block(x, img, own, noise)
             used += block.num_convs
         assert img is not None
         return img
 
 
-class Generator(nn.Module):
+class StyleGAN2(Generator):
     """A StyleGAN2 generator: `mapping` and `synthesis`.
 
     Args:
         spec: its shapes.
     """
 
+    family = "stylegan2"
+    has_noise = True
+
     def __init__(self, spec: StyleGAN2Spec) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec: StyleGAN2Spec = spec
         self.mapping = Mapping(spec.z_dim, spec.c_dim, spec.w_dim, spec.mapping_layers)
         self.synthesis = Synthesis(spec)
+
+    @property
+    def w_avg(self) -> Tensor:
+        """The mean of w `[w_dim]`."""
+        return self.mapping.w_avg
+
+    @property
+    def working_bytes(self) -> int:
+        """Some six float32 copies of the last features."""
+        side = self.spec.resolution
+        return 6 * 4 * self.spec.channels(side // 2) * side**2
+
+    def map(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
+        """`z [n, z_dim]` and `classes [n, c_dim]` to `w [n, w_dim]`."""
+        return self.mapping(z, classes)
+
+    def synthesize(self, ws: Tensor, look: Look) -> Tensor:
+        """`ws [n, num_ws, w_dim]` to pictures `[n, img_channels, h, w]`, about -1..1."""
+        return self.synthesis(ws, look.noise)

@@ -1,13 +1,15 @@
 """Load, save and sample a GAN."""
 
+from typing import cast
+
 import torch
 from comfy_api.latest import io
 
 from ..errors import GenartError
 from ..gan.checkpoint import load_gan, save_gan
+from ..gan.generator import NoiseMode
 from ..gan.latents import GANLatent, pick
-from ..gan.sampling import sample
-from ..gan.spec import StyleGAN2Spec
+from ..gan.sampling import Settings, sample
 from ..host import folders, images, memory, sockets
 from ..host.progress import Progress, say
 from ..host.schema import check_choice, field, result, schema, seed_field
@@ -156,21 +158,20 @@ class SampleGAN(io.ComfyNode):
     ) -> io.NodeOutput:
         """Sample in batches that fit into memory."""
         check_choice("noise_mode", noise_mode, NOISE_MODES)
+        settings = Settings(
+            psi=psi,
+            cutoff=None if cutoff < 0 else cutoff,
+            noise_mode=cast(NoiseMode, noise_mode),
+            noise_seed=noise_seed,
+        )
         progress = Progress(len(latents))
         generator = gan.loaded.generator
 
         def work(start: int, end: int) -> torch.Tensor:
             part = pick(latents, range(start, end))
-            layers = None if cutoff < 0 else cutoff
-            made = sample(generator, part, psi, layers, noise_mode, noise_seed, first=start)
-            return images.to_image(made)
+            return images.to_image(sample(generator, part, settings, first=start))
 
-        item_bytes = _working_bytes(gan.loaded.spec)
+        item_bytes = generator.working_bytes
         return io.NodeOutput(
             memory.in_batches(gan.patcher, len(latents), item_bytes, work, progress.at)
         )
-
-
-def _working_bytes(spec: StyleGAN2Spec) -> int:
-    """Memory for one picture at its largest: some six float32 copies of the last features."""
-    return 6 * 4 * spec.channels(spec.resolution // 2) * spec.resolution**2

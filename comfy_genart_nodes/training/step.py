@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..gan.discriminator import Discriminator, DiscriminatorSpec
+from ..gan.generator import Noise
 from ..gan.layers import initialise
-from ..gan.stylegan2 import Generator
+from ..gan.stylegan2 import StyleGAN2
 from . import losses
 from .augment import augment
 from .config import TrainConfig
@@ -70,7 +71,7 @@ class Training:
         self.config, self.pictures, self.device = config, pictures, device
         self.half = precision == "bf16"
         self.step = 0
-        self.g = Generator(config.spec)
+        self.g = StyleGAN2(config.spec)
         self.d = Discriminator(DiscriminatorSpec.against(config.spec))
         initialise(self.g, config.seed)
         initialise(self.d, config.seed + 1)
@@ -121,7 +122,7 @@ class Training:
         w = self.g.mapping(z)
         self.g.mapping.track(w)
         ws = w[:, None].expand(-1, self.g.spec.num_ws, -1)
-        return self.g.synthesis(ws, "random", [self._draws("noise")])
+        return self.g.synthesis(ws, Noise("random", generators=[self._draws("noise")]))
 
     def _real(self) -> Tensor:
         """One batch of pictures, -1..1, some mirrored where the run asks for it."""
@@ -207,7 +208,7 @@ class Training:
         for part in z.split(columns):
             w = self.g_ema.mapping(part.to(self.device))
             ws = w[:, None].expand(-1, self.g.spec.num_ws, -1)
-            rows.append(torch.cat(list(self.g_ema.synthesis(ws).cpu()), dim=2))
+            rows.append(torch.cat(list(self.g_ema.synthesis(ws, Noise()).cpu()), dim=2))
         pixels = (torch.cat(rows, dim=1) * 127.5 + 128).clamp(0, 255).byte()
         return Image.fromarray(pixels.permute(1, 2, 0).numpy())
 

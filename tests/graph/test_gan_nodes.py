@@ -13,7 +13,7 @@ from prompts import Graph, NodeError, forget
 from comfy_genart_nodes.gan.checkpoint import load_gan, save_gan
 from comfy_genart_nodes.gan.layers import initialise
 from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import Generator
+from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
 
 
 def write_gan(path: Path, seed: int, c_dim: int = 0) -> None:
@@ -27,7 +27,7 @@ def write_gan(path: Path, seed: int, c_dim: int = 0) -> None:
         channel_max=16,
         mapping_layers=2,
     )
-    generator = Generator(spec)
+    generator = StyleGAN2(spec)
     initialise(generator, seed)
     with torch.no_grad():
         for name, parameter in generator.named_parameters():

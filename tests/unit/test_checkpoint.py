@@ -11,7 +11,7 @@ from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import checkpoint
 from comfy_genart_nodes.gan.layers import initialise
 from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import Generator
+from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
 
 SPEC = StyleGAN2Spec(
     resolution=32, z_dim=8, w_dim=8, channel_base=64, channel_max=8, mapping_layers=1
@@ -20,7 +20,7 @@ SPEC = StyleGAN2Spec(
 
 @pytest.fixture
 def generator():
-    made = Generator(SPEC)
+    made = StyleGAN2(SPEC)
     initialise(made, 0)
     return made
 

@@ -9,7 +9,7 @@ from comfy_genart_nodes.gan import latents
 from comfy_genart_nodes.gan.checkpoint import LoadedGAN
 from comfy_genart_nodes.gan.layers import initialise
 from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import Generator
+from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
 
 SPEC = StyleGAN2Spec(resolution=32, z_dim=64, w_dim=32, channel_base=256, mapping_layers=2)
 
@@ -62,7 +62,7 @@ def test_join_refuses_other_networks_and_spaces(gan):
 
 @pytest.fixture(scope="module")
 def gan():
-    generator = Generator(SPEC)
+    generator = StyleGAN2(SPEC)
     initialise(generator, 0)
     return LoadedGAN(generator, SPEC, {}, "a")
 

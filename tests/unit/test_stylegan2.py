@@ -18,11 +18,12 @@ from comfy_genart_nodes.gan.discriminator import (
     DiscriminatorSpec,
     minibatch_deviation,
 )
+from comfy_genart_nodes.gan.generator import Noise
 from comfy_genart_nodes.gan.latents import GANLatent
 from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.sampling import sample
+from comfy_genart_nodes.gan.sampling import Settings, sample
 from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import Generator
+from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
 
 SMALL = {"z_dim": 16, "w_dim": 16, "channel_base": 256, "channel_max": 16, "mapping_layers": 2}
 
@@ -55,7 +56,9 @@ def test_mapping_and_truncation_as_recorded(reference):
 def test_pictures_as_recorded(reference):
     generator, latent, recorded = reference
     close(sample(generator, latent), recorded["img_psi1_const"])
-    close(sample(generator, latent, psi=0.7, noise_mode="none"), recorded["img_psi07_none"])
+    close(
+        sample(generator, latent, Settings(psi=0.7, noise_mode="none")), recorded["img_psi07_none"]
+    )
 
 
 def test_pictures_of_w_plus_equal_those_of_z(reference):
@@ -68,7 +71,7 @@ def test_pictures_of_w_plus_equal_those_of_z(reference):
 @pytest.mark.parametrize("resolution", [32, 48, 64, 112, 256])
 def test_every_resolution_and_architecture_makes_pictures(architecture, resolution):
     spec = StyleGAN2Spec(resolution=resolution, architecture=architecture, **SMALL)
-    generator = Generator(spec).eval()
+    generator = StyleGAN2(spec).eval()
     initialise(generator, 0)
     made = sample(generator, latents.from_seeds(spec, 0, 2))
     assert made.shape == (2, 3, resolution, resolution)
@@ -87,13 +90,13 @@ def test_impossible_resolutions_name_possible_ones(resolution):
 def test_features_keep_their_variance():
     """Demodulation and gains: features have unit second moment whatever the style."""
     spec = StyleGAN2Spec(resolution=64, z_dim=64, w_dim=64, channel_base=4096, channel_max=64)
-    generator = Generator(spec)
+    generator = StyleGAN2(spec)
     initialise(generator, 0)
     layer = generator.synthesis.b64.conv1
     random = torch.Generator().manual_seed(1)
     x = torch.randn(8, 64, 64, 64, generator=random)
     w = torch.randn(8, 64, generator=random) * 3
-    moment = layer(x, w, "none", None)[:, :, 2:-2, 2:-2].square().mean()
+    moment = layer(x, w, Noise("none"))[:, :, 2:-2, 2:-2].square().mean()
     # lrelu halves the second moment of the negative side; its gain sqrt 2 makes up for all but
     # the slope's square: (1 + .2^2) / 2 * 2 = 1.04. One layer of 64 random channels: 5 %.
     assert abs(moment - 1.04) < 0.05
@@ -101,16 +104,16 @@ def test_features_keep_their_variance():
 
 def test_random_noise_depends_on_seed_and_place_alone(reference):
     generator, latent, _ = reference
-    whole = sample(generator, latent, noise_mode="random", noise_seed=3)
+    whole = sample(generator, latent, Settings(noise_mode="random", noise_seed=3))
     tail = latents.pick(latent, [1, 2])
-    close(sample(generator, tail, noise_mode="random", noise_seed=3, first=1), whole[1:])
-    other = sample(generator, latent, noise_mode="random", noise_seed=4)
+    close(sample(generator, tail, Settings(noise_mode="random", noise_seed=3), first=1), whole[1:])
+    other = sample(generator, latent, Settings(noise_mode="random", noise_seed=4))
     assert not torch.allclose(whole, other, atol=1e-3)
 
 
 def test_psi_zero_is_one_picture(reference):
     generator, latent, _ = reference
-    made = sample(generator, latent, psi=0.0, noise_mode="none")
+    made = sample(generator, latent, Settings(psi=0.0, noise_mode="none"))
     close(made[1:], made[:1].expand(2, -1, -1, -1))
 
 
@@ -140,7 +143,7 @@ def test_discriminator_sees_the_order_of_nothing_but_groups():
 
 def test_equal_seeds_draw_equal_weights():
     spec = StyleGAN2Spec(resolution=32, **SMALL)
-    a, b, c = Generator(spec), Generator(spec), Generator(spec)
+    a, b, c = StyleGAN2(spec), StyleGAN2(spec), StyleGAN2(spec)
     initialise(a, 5)
     initialise(b, 5)
     initialise(c, 6)

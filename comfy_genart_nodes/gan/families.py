@@ -1,0 +1,50 @@
+"""The families of generator this pack knows, under the names that files call them by."""
+
+import dataclasses
+from typing import Any, get_args, get_origin
+
+from ..errors import GenartError
+from .generator import Generator, Spec
+from .spec import StyleGAN2Spec
+from .stylegan2 import StyleGAN2
+
+FAMILIES: dict[str, tuple[type, type[Generator]]] = {
+    StyleGAN2.family: (StyleGAN2Spec, StyleGAN2),
+}
+"""Spec and generator of each family."""
+
+
+def read_spec(family: object, settings: object, name: str) -> Spec:
+    """The spec that a file's header describes.
+
+    Args:
+        family: what the header calls the family.
+        settings: the spec's fields, as `dataclasses.asdict` and JSON leave them.
+        name: of the file, for the message.
+
+    Raises:
+        GenartError: when the family or a setting is unknown, or a value is out of bounds.
+    """
+    if not isinstance(family, str) or family not in FAMILIES or not isinstance(settings, dict):
+        raise GenartError(f"{name} holds a network of family {family!r}, which is not known here.")
+    spec_type = FAMILIES[family][0]
+    types = {field.name: field.type for field in dataclasses.fields(spec_type)}
+    values = {}
+    for key, value in settings.items():
+        if key not in types or not _fits(value, types[key]):
+            raise GenartError(f"{name} has the unknown network setting {key}={value!r}.")
+        values[key] = tuple(value) if isinstance(value, list) else value
+    return spec_type(**values)
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value from JSON is what a spec's field holds: a number, a text, or several."""
+    if get_origin(wanted) is tuple:
+        item = get_args(wanted)[0]
+        return isinstance(value, list) and all(type(each) is item for each in value)
+    return type(value) is wanted
+
+
+def build(family: str, spec: Spec) -> Generator:
+    """A generator of a family, its weights not yet set."""
+    return FAMILIES[family][1](spec)

@@ -1,0 +1,1 @@
+"""Reading GAN files that other tools wrote, without running anything inside them."""
