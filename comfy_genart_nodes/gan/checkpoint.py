@@ -78,9 +78,9 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         header = json.loads(metadata[_KEY])
         version = int(header["format"])
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise GenartError(
-            f"{path.name} is a safetensors file, but not a GAN of this pack: it has no 'genart' "
+            f"{path.name} is a safetensors file, but not of this pack: it has no 'genart' "
             "header. Files of other tools must be converted first."
         ) from error
     if version > FORMAT:
@@ -158,6 +158,10 @@ def load_gan(path: Path) -> LoadedGAN:
         GenartError: when the file is not a whole GAN file of this pack.
     """
     header = read_header(path)
+    if "kind" in header:
+        raise GenartError(
+            f"{path.name} holds latents, not a network: choose a GAN here, and load it as latents."
+        )
     family = header.get("family")
     spec = read_spec(family, header.get("spec"), path.name)
     info = dict(header.get("info", {}))

@@ -1,4 +1,4 @@
-"""Latents of a GAN: made from seeds, picked, joined, and walked through.
+"""Latents of a GAN: made from seeds, picked, joined, mapped and truncated.
 
 They are kept untruncated; psi and cutoff belong to sampling.
 """
@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
-from .checkpoint import LoadedGAN
 from .generator import Generator, Spec
 
 Space = Literal["z", "w", "w+"]
-PathMode = Literal["slerp z", "lerp w"]
 SEED_LIMIT = 2**32
 
 
@@ -61,9 +59,14 @@ def from_seeds(
         GenartError: when the class does not exist.
     """
     seeds = tuple((seed + i) % SEED_LIMIT for i in range(count))
-    drawn = [np.random.RandomState(s).randn(1, spec.z_dim) for s in seeds]
-    z = torch.from_numpy(np.concatenate(drawn)).float()
-    return GANLatent("z", z, _one_hot(spec, class_index, count), seeds, model)
+    classes = _one_hot(spec, class_index, count)
+    return GANLatent("z", draw(spec, seeds), classes, seeds, model)
+
+
+def draw(spec: Spec, seeds: Sequence[int]) -> Tensor:
+    """The z `[n, z_dim]` of each seed, as `numpy.random.RandomState(seed).randn` has it."""
+    drawn = [np.random.RandomState(seed).randn(1, spec.z_dim) for seed in seeds]
+    return torch.from_numpy(np.concatenate(drawn)).float()
 
 
 def _one_hot(spec: Spec, class_index: int | None, count: int) -> Tensor | None:
@@ -153,80 +156,25 @@ def to_w(generator: Generator, latent: GANLatent) -> GANLatent:
     return replace(latent, space="w", tensor=w, classes=None)
 
 
-def path(
-    keys: GANLatent,
-    frames: int,
-    mode: PathMode = "slerp z",
-    loop: bool = True,
-    gan: LoadedGAN | None = None,
-) -> GANLatent:
-    """Walk through a batch of latents.
-
-    Frames lie at equal steps of the key number. A loop returns towards the first key and stops one
-    step short of it, so that a repeated clip neither jumps nor dwells; an open path shows the
-    first and the last key.
-
-    Args:
-        keys: at least two.
-        frames: how many latents to return.
-        mode: along great circles of z (norms interpolated), or along straight lines of w.
-        loop: close the path.
-        gan: maps z to w; needed for straight lines of w from keys in z.
-
-    Returns:
-        `frames` latents, in z or (mode "lerp w") w or w+.
+def to_w_plus(generator: Generator, latent: GANLatent) -> GANLatent:
+    """Map latents in z, and give every layer its own w: space w+, tensor [n, num_ws, w_dim].
 
     Raises:
-        GenartError: with fewer than two keys or frames, or when mode and keys do not fit.
+        GenartError: when the latents do not fit the network.
     """
-    if len(keys) < 2:
-        raise GenartError("A path needs at least two latents as keys: raise the batch, or join.")
-    if frames < 1:
-        raise GenartError("A path needs at least one frame.")
-    if mode == "slerp z" and keys.space != "z":
+    spec = generator.spec
+    mapped = to_w(generator, latent)
+    w = mapped.tensor
+    if w.shape[-1] != spec.w_dim:
         raise GenartError(
-            f"These latents are in {keys.space}, where great circles mean nothing: use lerp w."
+            f"These latents have {w.shape[-1]} numbers, this GAN wants {spec.w_dim}: "
+            "they were made for another GAN."
         )
-    if mode == "lerp w" and keys.space == "z":
-        if gan is None:
-            raise GenartError("To walk in w from latents in z, wire the GAN too.")
-        keys = replace(to_w(gan.generator, keys), model=gan.hash)
-
-    spans = len(keys) if loop else len(keys) - 1
-    positions = torch.arange(frames, dtype=torch.float64) * spans
-    positions = positions / (frames if loop else max(frames - 1, 1))
-    start = positions.floor().clamp(max=spans - 1 if not loop else spans).long()
-    t = (positions - start).float()
-    a, b = start % len(keys), (start + 1) % len(keys)
-    blend = _slerp if mode == "slerp z" else torch.lerp
-    tensor = keys.tensor
-    weight = t.reshape(-1, *[1] * (tensor.dim() - 1))
-    classes = None
-    if keys.classes is not None:
-        classes = torch.lerp(keys.classes[a], keys.classes[b], t[:, None])
-    seeds = tuple(
-        {0.0: keys.seeds[i], 1.0: keys.seeds[k]}.get(f, NO_SEED)
-        for i, k, f in zip(a.tolist(), b.tolist(), t.tolist(), strict=True)
-    )
-    moved = blend(tensor[a], tensor[b], weight)
-    return GANLatent(keys.space, moved, classes, seeds, keys.model)
-
-
-def _slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Great circle from a to b, `[n, d]`; the norm goes linearly. Exact at t = 0 and 1."""
-    norm_a, norm_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
-    unit_a, unit_b = a / norm_a.clamp(min=1e-12), b / norm_b.clamp(min=1e-12)
-    cosine = (unit_a * unit_b).sum(dim=1, keepdim=True).clamp(-1, 1)
-    angle = cosine.acos()
-    sine = angle.sin()
-    # Nearly parallel: the straight line is the limit. Opposite points have no one great circle;
-    # the line through the origin keeps the ends and is noticed nowhere else.
-    straight = sine < 1e-4
-    safe = torch.where(straight, torch.ones_like(sine), sine)
-    along_a = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / safe)
-    along_b = torch.where(straight, t, (t * angle).sin() / safe)
-    moved = (along_a * unit_a + along_b * unit_b) * torch.lerp(norm_a, norm_b, t)
-    return torch.where(t == 0, a, torch.where(t == 1, b, moved))
+    if w.dim() == 3 and w.shape[1] != spec.num_ws:
+        raise GenartError(f"These latents have {w.shape[1]} layers, this GAN has {spec.num_ws}.")
+    if w.dim() == 2:
+        w = w[:, None].expand(-1, spec.num_ws, -1)
+    return replace(mapped, space="w+", tensor=w)
 
 
 def truncate(ws: Tensor, centre: Tensor, psi: float, cutoff: int | None = None) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import GenartError
 from .generator import Frame, Generator, Look, Noise, NoiseMode
-from .latents import GANLatent, nearest_centres, to_w, truncate
+from .latents import GANLatent, nearest_centres, to_w_plus, truncate
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +43,7 @@ def styles(generator: Generator, latent: GANLatent, settings: Settings) -> Tenso
     Raises:
         GenartError: when the latents or the centres do not fit the network.
     """
-    spec = generator.spec
-    w = to_w(generator, latent).tensor.to(generator.w_avg.device)
-    if w.shape[-1] != spec.w_dim:
-        raise GenartError(
-            f"These latents have {w.shape[-1]} numbers, this GAN wants {spec.w_dim}: "
-            "they were made for another GAN."
-        )
-    if w.dim() == 3 and w.shape[1] != spec.num_ws:
-        raise GenartError(f"These latents have {w.shape[1]} layers, this GAN has {spec.num_ws}.")
-    ws = w if w.dim() == 3 else w[:, None].expand(-1, spec.num_ws, -1)
+    ws = to_w_plus(generator, latent).tensor.to(generator.w_avg.device)
     centre = generator.w_avg
     if settings.centres is not None:
         centre = nearest_centres(ws, settings.centres.to(ws.device))

@@ -1,14 +1,13 @@
 """Make a GAN's latents, walk between them, and pick, join and repeat them."""
 
-import re
-
 from comfy_api.latest import io
 
-from ..errors import GenartError
-from ..gan.latents import GANLatent, from_seeds, join, path, pick, repeat
+from ..gan.latents import GANLatent, from_seeds, join, pick, repeat
+from ..gan.paths import path
 from ..host import memory, sockets
 from ..host.schema import check_choice, field, result, schema, seed_field
 from ..host.sockets import ManagedGAN
+from ..ranges import read_ranges
 
 CATEGORY = "genart/gan"
 LARGEST_BATCH = 4096
@@ -157,7 +156,7 @@ class PickGANLatents(io.ComfyNode):
     @classmethod
     def execute(cls, latents: GANLatent, indices: str) -> io.NodeOutput:
         """Pick."""
-        return io.NodeOutput(pick(latents, read_indices(indices, len(latents))))
+        return io.NodeOutput(pick(latents, read_ranges(indices, len(latents))))
 
 
 class JoinGANLatents(io.ComfyNode):
@@ -218,28 +217,3 @@ class RepeatGANLatents(io.ComfyNode):
     def execute(cls, latents: GANLatent, times: int) -> io.NodeOutput:
         """Repeat."""
         return io.NodeOutput(repeat(latents, times))
-
-
-def read_indices(text: str, count: int) -> list[int]:
-    """Numbers and ranges, as `0, 3, 5-8, -1`, to indices into a batch of `count`.
-
-    Raises:
-        GenartError: for anything else, and for a number outside the batch.
-    """
-    indices: list[int] = []
-    for part in (p.strip() for p in text.split(",")):
-        match = re.fullmatch(r"(-?\d{1,9})(?:\s*-\s*(\d{1,9}))?", part)
-        if match is None:
-            raise GenartError(
-                f"{part!r} in {text!r} is no index: write numbers and ranges, as 0, 3, 5-8."
-            )
-        first = int(match[1])
-        last = first if match[2] is None else int(match[2])
-        wrong = next((i for i in (first, last) if not -count <= i < count), None)
-        if wrong is not None or (match[2] is not None and not 0 <= first <= last):
-            raise GenartError(
-                f"{part!r} does not fit a batch of {count} latents: they are numbered "
-                f"0 to {count - 1}."
-            )
-        indices.extend(i % count for i in range(first, last + 1))
-    return indices

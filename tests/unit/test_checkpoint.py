@@ -102,7 +102,7 @@ def test_missing_foreign_and_disguised_files_are_refused(tmp_path):
     with pytest.raises(GenartError, match="no file"):
         checkpoint.load_gan(path)
     save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(GenartError, match="not a GAN of this pack"):
+    with pytest.raises(GenartError, match="not of this pack"):
         checkpoint.load_gan(path)
 
     class Bomb:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.gan import latents
+from comfy_genart_nodes.gan import latents, paths
 from comfy_genart_nodes.gan.checkpoint import LoadedGAN
 from comfy_genart_nodes.gan.layers import initialise
 from comfy_genart_nodes.gan.spec import StyleGAN2Spec
@@ -71,23 +71,23 @@ def gan():
 def test_paths_meet_their_keys_exactly(mode, gan):
     a = keys(4)
     ends = a if mode == "slerp z" else latents.to_w(gan.generator, a)
-    looped = latents.path(a, 20, mode, True, gan)
+    looped = paths.path(a, 20, mode, True, gan)
     assert torch.equal(looped.tensor[::5], ends.tensor)
     assert looped.seeds[::5] == a.seeds and looped.seeds[1] == latents.NO_SEED
-    opened = latents.path(a, 16, mode, False, gan)
+    opened = paths.path(a, 16, mode, False, gan)
     assert torch.equal(opened.tensor[::5], ends.tensor)
     assert opened.seeds[::5] == a.seeds
 
 
 def test_what_is_mapped_belongs_to_the_gan_that_mapped_it(gan):
     foreign = latents.from_seeds(SPEC, 0, 2, model="b")
-    assert latents.path(foreign, 4, "lerp w", gan=gan).model == "a"
+    assert paths.path(foreign, 4, "lerp w", gan=gan).model == "a"
 
 
 def test_latents_that_do_not_fit_the_gan_are_refused(gan):
     short = latents.from_seeds(StyleGAN2Spec(resolution=32, z_dim=8), 0, 2)
     with pytest.raises(GenartError, match="another GAN"):
-        latents.path(short, 4, "lerp w", gan=gan)
+        paths.path(short, 4, "lerp w", gan=gan)
     classes = latents.from_seeds(StyleGAN2Spec(resolution=32, z_dim=64, c_dim=3), 0, 2, 1)
     with pytest.raises(GenartError, match="other classes"):
         latents.to_w(gan.generator, classes)
@@ -95,14 +95,14 @@ def test_latents_that_do_not_fit_the_gan_are_refused(gan):
 
 def test_a_loop_has_no_seam():
     """The step from the last frame to the first is as long as those around it."""
-    made = latents.path(keys(3), 60, "slerp z", True).tensor
+    made = paths.path(keys(3), 60, "slerp z", True).tensor
     steps = (made.roll(-1, 0) - made).norm(dim=1)
     assert steps[-1] < 1.2 * steps[-10:-1].max() and steps[-1] > 0.8 * steps[-10:-1].min()
 
 
 def test_slerp_keeps_norms_and_turns_evenly():
     a = keys(2)
-    made = latents.path(a, 21, "slerp z", False).tensor
+    made = paths.path(a, 21, "slerp z", False).tensor
     norms = made.norm(dim=1)
     expected = torch.linspace(float(norms[0]), float(norms[-1]), 21)
     torch.testing.assert_close(norms, expected, rtol=1e-5, atol=1e-4)
@@ -113,8 +113,8 @@ def test_slerp_keeps_norms_and_turns_evenly():
 
 def test_the_reversed_path_is_the_path_reversed():
     a = keys(4)
-    forth = latents.path(a, 31, "slerp z", False).tensor
-    back = latents.path(latents.pick(a, [3, 2, 1, 0]), 31, "slerp z", False).tensor
+    forth = paths.path(a, 31, "slerp z", False).tensor
+    back = paths.path(latents.pick(a, [3, 2, 1, 0]), 31, "slerp z", False).tensor
     torch.testing.assert_close(forth, back.flip(0), rtol=1e-4, atol=1e-4)
 
 
@@ -122,25 +122,25 @@ def test_equal_and_opposite_keys_stay_finite():
     z = torch.randn(1, 64, generator=torch.Generator().manual_seed(0))
     for second in (z, -z):
         pair = latents.GANLatent("z", torch.cat([z, second]), None, (1, 2), "")
-        assert latents.path(pair, 9, "slerp z", False).tensor.isfinite().all()
+        assert paths.path(pair, 9, "slerp z", False).tensor.isfinite().all()
 
 
 def test_one_frame_is_the_first_key_and_one_key_is_no_path():
-    assert torch.equal(latents.path(keys(), 1).tensor, keys(1).tensor)
+    assert torch.equal(paths.path(keys(), 1).tensor, keys(1).tensor)
     with pytest.raises(GenartError, match="two latents"):
-        latents.path(keys(1), 10)
+        paths.path(keys(1), 10)
 
 
 def test_great_circles_are_refused_in_w_and_lines_need_the_gan(gan):
     with pytest.raises(GenartError, match="lerp w"):
-        latents.path(latents.to_w(gan.generator, keys()), 10, "slerp z")
+        paths.path(latents.to_w(gan.generator, keys()), 10, "slerp z")
     with pytest.raises(GenartError, match="wire the GAN"):
-        latents.path(keys(), 10, "lerp w")
+        paths.path(keys(), 10, "lerp w")
 
 
 def test_classes_blend_along_a_path():
     spec = StyleGAN2Spec(resolution=32, c_dim=2, z_dim=8)
     pair = latents.join(latents.from_seeds(spec, 0, 1, 0), latents.from_seeds(spec, 1, 1, 1))
-    blended = latents.path(pair, 5, "slerp z", False).classes
+    blended = paths.path(pair, 5, "slerp z", False).classes
     torch.testing.assert_close(blended[:, 1], torch.linspace(0, 1, 5))
     torch.testing.assert_close(blended.sum(dim=1), torch.ones(5))
