@@ -102,7 +102,7 @@ def from_text(text: str, name: str) -> GANLatent:
         classes = _unpacked(found["classes"]) if "classes" in found else None
     except GenartError:
         raise
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise GenartError(
             f"The latent in {name} is damaged: take the picture as it was made."
         ) from error
@@ -138,14 +138,14 @@ def _unpacked(found: dict[str, Any]) -> Tensor:
     """A tensor that `_packed` wrote.
 
     Raises:
-        ValueError: when sizes and shape do not agree; also KeyError and TypeError.
+        ValueError: when sizes and shape do not agree; and what else a foreign text brings about.
     """
     shape = [int(side) for side in found["shape"]]
     try:
         data = base64.b64decode(found["float32"], validate=True)
     except binascii.Error as error:
         raise ValueError(str(error)) from error
-    if min(shape, default=0) < 0 or math.prod(shape) > _LARGEST:
+    if len(shape) > 3 or min(shape, default=0) < 0 or math.prod(shape) > _LARGEST:
         raise ValueError("absurd shape")
     numbers = np.frombuffer(data, dtype="<f4").reshape(shape)
     return torch.from_numpy(numbers.astype(np.float32))
