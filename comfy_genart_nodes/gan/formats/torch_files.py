@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ...errors import GenartError
 from .pickles import read, read_one
 from .records import Budget, Name, RefusedError
 from .torch_zip import is_zip, records
-from .values import DTYPES, Bytes, numbers, resolve
+from .values import DTYPES, Bytes, Storage, resolve, storage_of
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
@@ -44,15 +43,15 @@ def open_pickle(path: Path) -> Any:
     except RefusedError as error:
         name = "".join(letter if letter.isprintable() else "?" for letter in path.name)
         raise GenartError(
-            f"{name} {error}: it was not opened, and nothing in it was run. Get the file anew from "
-            "where it came from, or ask there for a safetensors file."
+            f"{name} {error}: it was not opened and nothing in it was run; get the file anew, or "
+            "as safetensors."
         ) from error
 
 
 def _mapped(path: Path) -> memoryview:
     """The file's bytes; writable for PyTorch's sake, though writing would not reach the file."""
     if not path.is_file():
-        raise RefusedError("is not there")
+        raise GenartError(f"There is no file {path}: choose one that exists.")
     try:
         with path.open("rb") as file:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
@@ -65,9 +64,9 @@ def _open(data: memoryview) -> Any:
     if sys.byteorder != "little":
         raise RefusedError("has its numbers in an order that this processor does not use")
     tree = _torch_file(data, budget)
-    inner: dict[int, tuple[Bytes, Tensor]] = {}  # the bytes too, so that no id comes twice
+    inner: dict[int, tuple[Bytes, Storage]] = {}  # the bytes too, so that no id comes twice
 
-    def storage(found: Bytes) -> Tensor:
+    def storage(found: Bytes) -> Storage:
         if id(found) not in inner:
             inner[id(found)] = found, _inner_storage(memoryview(found), budget)
         return inner[id(found)][1]
@@ -75,10 +74,10 @@ def _open(data: memoryview) -> Any:
     return resolve(tree, budget, storage)
 
 
-def _inner_storage(data: memoryview, budget: Budget) -> Tensor:
+def _inner_storage(data: memoryview, budget: Budget) -> Storage:
     """The numbers in a file of `torch.save` inside a pickle."""
     found = _torch_file(data, budget)
-    if not isinstance(found, Tensor):
+    if not isinstance(found, Storage):
         raise RefusedError("has something else inside where numbers belong")
     return found
 
@@ -104,15 +103,15 @@ def _new_file(data: memoryview, budget: Budget) -> Any:
         raise RefusedError("is a TorchScript program, not a network's numbers")
     if found.get(f"{folder}byteorder", b"little") != b"little":
         raise RefusedError("has its numbers in an order that this processor does not use")
-    storages: dict[str, Tensor] = {}
+    storages: dict[str, Storage] = {}
 
-    def storage(identity: object) -> Tensor:
+    def storage(identity: object) -> Storage:
         dtype, name, count = _identity(identity)
         if name not in storages:
             record = found.get(f"{folder}data/{name}")
             if record is None or len(record) != count * dtype.itemsize:
                 raise RefusedError("lacks the numbers of a tensor, or has too many")
-            storages[name] = numbers(record, dtype)
+            storages[name] = storage_of(record, dtype)
         return _checked(storages[name], dtype, count)
 
     return read(found[pickles[0]], storage, budget)
@@ -142,7 +141,7 @@ def _old_file(data: memoryview, position: int, budget: Budget) -> Any:
 
 def _old_storages(
     data: memoryview, keys: Any, wanted: dict[str, tuple[torch.dtype, int]]
-) -> dict[str, Tensor]:
+) -> dict[str, Storage]:
     """The numbers of each storage, which stand in the order of the keys, each after its count."""
     if not isinstance(keys, list) or not all(isinstance(name, str) for name in keys):
         raise RefusedError("is a PyTorch file of an unknown kind")
@@ -154,7 +153,7 @@ def _old_storages(
         end = 8 + count * dtype.itemsize
         if int.from_bytes(data[:8], "little") != count or end > len(data):
             raise RefusedError("lacks the numbers of a tensor, or has too many")
-        found[name] = numbers(data[8:end], dtype)
+        found[name] = storage_of(data[8:end], dtype)
         data = data[end:]
     return found
 
@@ -169,7 +168,7 @@ def _identity(identity: object) -> tuple[torch.dtype, str, int]:
     raise RefusedError("refers to something that is no storage of numbers")
 
 
-def _checked(storage: Tensor, dtype: torch.dtype, count: int) -> Tensor:
-    if storage.dtype is not dtype or len(storage) != count:
+def _checked(storage: Storage, dtype: torch.dtype, count: int) -> Storage:
+    if storage.numbers.dtype is not dtype or len(storage.numbers) != count:
         raise RefusedError("has a storage of two sizes")
     return storage

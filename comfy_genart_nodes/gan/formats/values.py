@@ -7,6 +7,7 @@ is compared with the bytes it really holds.
 import math
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,16 +32,24 @@ DTYPES = {
 }
 """What a storage of this name holds."""
 
+_NOTHING = torch.empty(0, dtype=torch.uint8)
 _DIMENSIONS = 16
 _ARRAY = re.compile(r"f[248]|[iu][1248]|b1")
 
 
-def numbers(data: Bytes, dtype: torch.dtype) -> Tensor:
-    """All the numbers in some bytes, [n]; in place where they lie as the processor wants them."""
-    raw = torch.frombuffer(_writable(data), dtype=torch.uint8) if len(data) else torch.empty(0)
+@dataclass(eq=False, slots=True)
+class Storage:
+    """The numbers [n] that tensors are views of."""
+
+    numbers: Tensor
+
+
+def storage_of(data: Bytes, dtype: torch.dtype) -> Storage:
+    """All the numbers in some bytes; in place where they lie as the processor wants them."""
+    raw = torch.frombuffer(_writable(data), dtype=torch.uint8) if len(data) else _NOTHING
     if raw.data_ptr() % dtype.itemsize:
         raw = raw.clone()
-    return raw.to(torch.uint8).view(dtype) if dtype is not torch.bool else raw != 0
+    return Storage(raw != 0 if dtype is torch.bool else raw.view(dtype))
 
 
 def _writable(data: Bytes) -> Bytes | bytearray:
@@ -48,13 +57,13 @@ def _writable(data: Bytes) -> Bytes | bytearray:
     return bytearray(data) if memoryview(data).readonly else data
 
 
-def resolve(tree: Any, budget: Budget, storage: Callable[[Bytes], Tensor]) -> Any:
+def resolve(tree: Any, budget: Budget, storage: Callable[[Bytes], Storage]) -> Any:
     """A tree as `pickles.read` gives it, with meaning.
 
     Args:
         tree: of plain values and records.
         budget: what the tensors may take together.
-        storage: the numbers [n] in the bytes that `torch.storage._load_from_bytes` was given.
+        storage: the numbers in the bytes that `torch.storage._load_from_bytes` was given.
 
     Returns:
         The same tree, with dict for every kind of dict, `Tensor` for every tensor, parameter and
@@ -99,7 +108,7 @@ def _dict(pairs: Iterable[Any]) -> dict[Any, Any]:
 class _Meanings:
     """What becomes of each record, its parts already resolved."""
 
-    def __init__(self, budget: Budget, storage: Callable[[Bytes], Tensor]) -> None:
+    def __init__(self, budget: Budget, storage: Callable[[Bytes], Storage]) -> None:
         self.budget = budget
         self.storage = storage
         self.known: dict[str, Callable[[Record], Any]] = {
@@ -119,7 +128,9 @@ class _Meanings:
             "torch._utils._rebuild_parameter": lambda record: _first(record, Tensor),
             "torch._utils._rebuild_tensor": self.tensor,
             "torch._utils._rebuild_tensor_v2": self.tensor,
-            "torch.storage._load_from_bytes": lambda record: self.storage(_bytes(record.args[:1])),
+            "torch.storage._load_from_bytes": lambda record: self.storage(
+                self.raw(record.args[:1])
+            ),
         }
 
     def of(self, record: Record) -> Any:
@@ -129,27 +140,26 @@ class _Meanings:
     def encoded(self, record: Record) -> bytes:
         """Bytes that an old protocol wrote as text."""
         match record.args:
-            case (str(text), "latin1" | "latin-1"):
-                self.budget.take(len(text))
-                return _latin(text)
+            case (str() as text, "latin1" | "latin-1"):
+                return bytes(self.raw((text,)))
         raise RefusedError("has bytes in an encoding that no network needs")
 
     def tensor(self, record: Record) -> Tensor:
         """A tensor: a view of a storage."""
         match record.args:
-            case (Tensor() as storage, int(offset), tuple(size), tuple(stride), *_):
+            case (Storage(numbers=numbers), int(offset), tuple(size), tuple(stride), *_):
                 pass
             case _:
                 raise RefusedError("has a tensor that is none")
-        count = self.count(size, storage.itemsize)
+        count = self.count(size, numbers.itemsize)
         if len(stride) != len(size) or not all(_small(each) for each in (offset, *stride)):
             raise RefusedError("has a tensor with absurd strides")
         reach = sum((length - 1) * step for length, step in zip(size, stride, strict=True)) + 1
-        if count and offset + reach > len(storage):
+        if count and offset + reach > len(numbers):
             raise RefusedError("has a tensor that reaches beyond the numbers stored for it")
         if not count:
-            return storage.new_empty(size)
-        return storage.as_strided(size, stride, offset)
+            return numbers.new_empty(size)
+        return numbers.as_strided(size, stride, offset)
 
     def count(self, size: tuple[Any, ...], itemsize: int) -> int:
         """How many numbers a tensor or array of a size has; they are taken from the budget."""
@@ -161,7 +171,7 @@ class _Meanings:
     def scalar(self, record: Record) -> Any:
         """A number of numpy."""
         dtype = _dtype(record.args[:1])
-        data = _bytes(record.args[1:2])
+        data = self.raw(record.args[1:2])
         if len(data) != dtype.itemsize:
             raise RefusedError("has a number that is none")
         return np.frombuffer(data, dtype)[0].item()
@@ -170,30 +180,40 @@ class _Meanings:
         """An array as numpy writes it: shape, dtype, order and bytes are its state."""
         match record.state:
             case (int(), tuple(shape), dtype, bool() | 0 | 1 as by_column, data):
-                return self.numbers((data,), (dtype,), shape, bool(by_column))
+                return self.array_of((data,), (dtype,), shape, bool(by_column))
         raise RefusedError("has an array that is none")
 
     def array_of_buffer(self, record: Record) -> Tensor:
         """An array as numpy writes it with protocol 5."""
         match record.args:
             case (data, dtype, tuple(shape), "C" | "F" as order):
-                return self.numbers((data,), (dtype,), shape, order == "F")
+                return self.array_of((data,), (dtype,), shape, order == "F")
         raise RefusedError("has an array that is none")
 
-    def numbers(
+    def array_of(
         self, data: tuple[Any], dtype: tuple[Any], shape: tuple[Any, ...], by_column: bool
     ) -> Tensor:
         """An array as a tensor; unsigned numbers that PyTorch lacks become int64."""
-        kind, found = _dtype(dtype), _bytes(data)
-        if len(found) != self.count(shape, kind.itemsize) * kind.itemsize:
-            raise RefusedError("has an array of another size than the numbers stored for it")
+        kind, found = _dtype(dtype), self.raw(data)
         wanted = (
             np.dtype("i8") if kind.kind == "u" and kind.itemsize > 1 else kind.newbyteorder("=")
         )
+        if len(found) != self.count(shape, wanted.itemsize) * kind.itemsize:
+            raise RefusedError("has an array of another size than the numbers stored for it")
         array = np.frombuffer(found, kind) if len(found) else np.empty(0, kind)
         return torch.from_numpy(
             array.astype(wanted).reshape(shape, order="F" if by_column else "C")
         )
+
+    def raw(self, args: tuple[Any, ...]) -> Bytes:
+        """The one value, as bytes; old protocols have them as text."""
+        match args:
+            case (bytes() | memoryview() as data,):
+                return data
+            case (str(text),):
+                self.budget.take(len(text))
+                return _latin(text)
+        raise RefusedError("has something else where bytes belong")
 
 
 def _small(number: Any) -> bool:
@@ -216,16 +236,6 @@ def _latin(text: str) -> bytes:
         return text.encode("latin-1")
     except UnicodeEncodeError as error:
         raise RefusedError("has text where bytes belong") from error
-
-
-def _bytes(args: tuple[Any, ...]) -> Bytes:
-    """The one value, as bytes; old protocols have them as text."""
-    match args:
-        case (bytes() | memoryview() as data,):
-            return data
-        case (str(text),):
-            return _latin(text)
-    raise RefusedError("has something else where bytes belong")
 
 
 def _dtype(args: tuple[Any, ...]) -> "np.dtype[Any]":
