@@ -1,0 +1,163 @@
+"""Network files of NVIDIA's PyTorch tools, and of R3GAN, whose tool grew from them.
+
+Such a file is a dict with the networks `G`, `D` and `G_ema` (the one to use), the settings of the
+training set and more. Which network it is shows in its modules; their shapes and attributes say
+the rest. The source that the file carries for each of them is never looked at.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import GenartError
+from ..r3gan import R3GAN
+from ..stylegan2 import StyleGAN2
+from . import r3gan_tensors, stylegan2_tensors
+from .modules import Module, as_module, state_dict, walk
+from .network_file import NetworkFile
+from .state_dicts import tensors
+
+OWN_TERMS = (
+    "Whoever trained it decides on its use. What NVIDIA itself released is for non-commercial use "
+    "(NVIDIA Source Code License)."
+)
+"""What is known of the licence of networks from NVIDIA's tools."""
+
+_R3GAN_TERMS = "Whoever trained it decides on its use; the code of R3GAN names no licence."
+_CONV = re.compile(r"synthesis\.b\d+\.conv[01]|mapping\.fc\d+")
+_SYNTHESIS = (
+    "w_dim img_resolution img_channels channel_base channel_max num_fp16_res architecture "
+    "conv_clamp resample_filter use_noise activation fp16_channels_last fused_modconv_default"
+)
+_MAPPING = (
+    "z_dim c_dim w_dim num_ws num_layers embed_features layer_features activation lr_multiplier "
+    "w_avg_beta"
+)
+
+
+def matches(tree: object) -> bool:
+    """Whether a file's tree is of these tools: networks under their names, or one alone."""
+    parts = _parts(tree)
+    return any(_network(parts.get(key)) is not None for key in ("G_ema", "G", "D"))
+
+
+def read(tree: Any, name: str) -> NetworkFile:
+    """The generator in such a file.
+
+    Args:
+        tree: as `torch_files.open_pickle` gives it.
+        name: of the file, for messages.
+
+    Raises:
+        GenartError: when it holds no generator, or one that is not known or not whole.
+    """
+    parts = _parts(tree)
+    network, warnings = _generator(parts, name)
+    found = _kind(network, name)(network, name)
+    info = {**found.info, **_training(parts)}
+    return NetworkFile(found.family, found.spec, found.tensors, info, (*warnings, *found.warnings))
+
+
+def _parts(tree: object) -> dict[Any, Any]:
+    """What a file holds by name; a network that stands alone is the one to use."""
+    if _network(tree) is not None or not isinstance(tree, dict):
+        return {"G_ema": tree}
+    return tree
+
+
+def _network(value: object) -> Module | None:
+    """A network: a module, or a `state_dict` with the names of one, taken as a module."""
+    state = tensors(value)
+    if stylegan2_tensors.matches(state) or r3gan_tensors.matches(state):
+        return Module("state_dict", {"_buffers": state}, None)
+    return as_module(value)
+
+
+def _generator(parts: dict[Any, Any], name: str) -> tuple[Module, tuple[str, ...]]:
+    if (found := _network(parts.get("G_ema"))) is not None:
+        return found, ()
+    if (found := _network(parts.get("G"))) is not None:
+        sentence = "It lacks the averaged network G_ema: the rougher G stands in for it."
+        return found, (sentence,)
+    there = ", ".join(sorted(str(key)[:40] for key in parts)[:10])
+    raise GenartError(
+        f"{name} holds no generator, neither as G_ema nor as G, only {there}: choose a file that "
+        "was saved with its generator."
+    )
+
+
+def _kind(network: Module, name: str) -> Callable[[Module, str], NetworkFile]:
+    """The function that reads this network."""
+    state = state_dict(network)
+    if r3gan_tensors.matches(state):
+        return _r3gan
+    if stylegan2_tensors.matches(state):
+        return _stylegan2
+    raise GenartError(
+        f"{name} holds a network of the kind {network.kind[:60]!r} that is not known here: "
+        "StyleGAN2, StyleGAN3 and R3GAN are."
+    )
+
+
+def _r3gan(network: Module, name: str) -> NetworkFile:
+    state = r3gan_tensors.named(state_dict(network))
+    spec = r3gan_tensors.spec_of(state, name)
+    info = {"format": "R3GAN (PyTorch)", "licence": _R3GAN_TERMS}
+    return NetworkFile(R3GAN.family, spec, r3gan_tensors.finish(state, name), info)
+
+
+def _stylegan2(network: Module, name: str) -> NetworkFile:
+    parts = dict(walk(network))
+    for path, module in parts.items():
+        activation = module.attributes.get("activation", "lrelu")
+        if _CONV.fullmatch(path) and activation != "lrelu":
+            raise GenartError(
+                f"{name} uses the activation {str(activation)[:40]!r} in {path}; only networks "
+                "with 'lrelu' can be read."
+            )
+    state = state_dict(network)
+    spec = stylegan2_tensors.spec_of(state, name)
+    rate = parts["mapping.fc0"].attributes.get("bias_gain") if "mapping.fc0" in parts else None
+    rate = rate if isinstance(rate, (int, float)) else 0.01
+    finished, warnings = stylegan2_tensors.finish(state, spec, rate, name)
+    if network.kind == "state_dict":
+        tool = "StyleGAN2 (PyTorch state_dict)"
+    elif "synthesis_kwargs" in network.settings:
+        tool = "StyleGAN2-ADA (PyTorch)"
+    else:
+        tool = "StyleGAN2 (PyTorch, StyleGAN3's tool)"
+    warnings += _unknown(parts)
+    info = {"format": tool, "licence": OWN_TERMS}
+    return NetworkFile(StyleGAN2.family, spec, finished, info, tuple(warnings))
+
+
+def _unknown(parts: dict[str, Module]) -> list[str]:
+    """Sentences on the settings that no released tool writes."""
+    found = []
+    for part, known in (("synthesis", _SYNTHESIS), ("mapping", _MAPPING)):
+        settings = parts[part].settings if part in parts else {}
+        for key in sorted(settings.keys() - set(known.split())):
+            found.append(f"Its setting {part}.{key} is unknown and was left aside.")
+    versions = {module.persistence for module in parts.values()} - {None, 6}
+    if versions:
+        found.append(f"It was pickled by an unknown version of NVIDIA's tools ({versions.pop()}).")
+    return found
+
+
+def _training(parts: dict[Any, Any]) -> dict[str, Any]:
+    """What the file tells of its training, without anybody's folders."""
+    settings = parts.get("training_set_kwargs")
+    settings = settings if isinstance(settings, dict) else {}
+    training: dict[str, Any] = {}
+    names = {"pictures": "max_size", "resolution": "resolution", "labels": "use_labels"}
+    for ours, theirs in {**names, "mirror": "xflip"}.items():
+        if isinstance(settings.get(theirs), (bool, int)):
+            training[ours] = settings[theirs]
+    if isinstance(parts.get("cur_nimg"), int):
+        training["kimg"] = parts["cur_nimg"] / 1000
+    if as_module(parts.get("augment_pipe")) is not None:
+        training["augment"] = "ADA"
+    info: dict[str, Any] = {"training": training} if training else {}
+    if isinstance(settings.get("path"), str):
+        info["data"] = re.split(r"[\\/]", settings["path"].rstrip("\\/"))[-1][:200]
+    return info

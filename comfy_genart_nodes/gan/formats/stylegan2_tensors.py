@@ -1,0 +1,128 @@
+"""A StyleGAN2 from its tensors alone, under the names that NVIDIA's PyTorch code gives them.
+
+Those names are ours too. All that a spec holds can be seen from shapes, so a file's word for it is
+not needed; what the file has beside (filters) is checked and dropped, what it lacks (noise that was
+switched off) is filled in.
+"""
+
+import re
+
+import torch
+from torch import Tensor
+
+from ...errors import GenartError
+from ..spec import StyleGAN2Spec
+from .state_dicts import shape
+
+_FILTER = torch.outer(*[torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8] * 2)
+_SIDE = re.compile(r"synthesis\.b(\d{1,5})\.conv1\.weight")
+_LAYER = re.compile(r"mapping\.fc(\d{1,3})\.weight")
+_CONV = re.compile(r"(synthesis\.b(\d{1,5})\.conv[01])\.weight")
+
+
+def matches(tensors: dict[str, Tensor]) -> bool:
+    """Whether these are the tensors of a StyleGAN2 under NVIDIA's names."""
+    return any(_SIDE.fullmatch(key) for key in tensors) and "mapping.fc0.weight" in tensors
+
+
+def spec_of(tensors: dict[str, Tensor], name: str) -> StyleGAN2Spec:
+    """The spec that the shapes tell.
+
+    Of all channel bases that give these widths, the least.
+
+    Args:
+        tensors: the network's, at least its weights.
+        name: of the file, for the message.
+
+    Raises:
+        GenartError: when tensors are missing or no StyleGAN2 has such shapes.
+    """
+
+    def size(key: str, axes: int, axis: int) -> int:
+        return shape(tensors, key, axes, name)[axis]
+
+    sides = sorted(int(found[1]) for key in tensors if (found := _SIDE.fullmatch(key)))
+    if not sides:
+        raise GenartError(f"{name} is not a whole StyleGAN2: it lacks its convolutions.")
+    widths = {side: size(f"synthesis.b{side}.conv1.weight", 4, 0) for side in sides}
+    w_dim = size(f"synthesis.b{sides[0]}.conv1.affine.weight", 2, 1)
+    has_classes = "mapping.embed.weight" in tensors
+    mapped = [key for key in tensors if _LAYER.fullmatch(key)]
+    for key in [*mapped, "mapping.embed.weight"] if has_classes else mapped:
+        if size(key, 2, 0) != w_dim:
+            raise GenartError(
+                f"{name} has a mapping network of width {size(key, 2, 0)} for w of length {w_dim} "
+                f"({key}); only networks where both are the same can be read."
+            )
+    return StyleGAN2Spec(
+        resolution=sides[-1],
+        z_dim=size("mapping.fc0.weight", 2, 1) - (w_dim if has_classes else 0),
+        w_dim=w_dim,
+        c_dim=size("mapping.embed.weight", 2, 1) if has_classes else 0,
+        img_channels=size(f"synthesis.b{sides[-1]}.torgb.weight", 4, 0),
+        channel_base=max(side * width for side, width in widths.items()),
+        channel_max=max(widths.values()),
+        mapping_layers=len(mapped),
+        architecture=_architecture(tensors, sides),
+    )
+
+
+def _architecture(tensors: dict[str, Tensor], sides: list[int]) -> str:
+    if any(f"synthesis.b{side}.torgb.weight" in tensors for side in sides[:-1]):
+        return "skip"
+    return "resnet" if f"synthesis.b{sides[-1]}.skip.weight" in tensors else "orig"
+
+
+def finish(
+    tensors: dict[str, Tensor], spec: StyleGAN2Spec, mapping_rate: float, name: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors as our network takes them, and sentences on what was filled in.
+
+    Args:
+        tensors: the network's.
+        spec: its shapes.
+        mapping_rate: the learning rate's factor in the mapping network, which scales its weights.
+        name: of the file, for the message.
+
+    Raises:
+        GenartError: when it resamples with another filter than ours.
+    """
+    kept = without_filters(tensors, "resample_filter", name)
+    warnings = []
+    if "mapping.w_avg" not in kept:
+        kept["mapping.w_avg"] = torch.zeros(spec.w_dim)
+        warnings.append("It recorded no mean of w: truncation pulls towards zero.")
+    for key in tensors:
+        found = _CONV.fullmatch(key)
+        if found and f"{found[1]}.noise_strength" not in kept:  # made without noise
+            side = int(found[2])
+            kept[f"{found[1]}.noise_strength"] = torch.zeros([])
+            kept[f"{found[1]}.noise_const"] = torch.zeros(side, side)
+        if key.startswith("mapping.fc") and mapping_rate != 0.01:
+            kept[key] = kept[key].float() * (mapping_rate / 0.01)  # our layers apply .01
+    return kept, warnings
+
+
+def without_filters(tensors: dict[str, Tensor], ending: str, name: str) -> dict[str, Tensor]:
+    """All tensors but the resampling filters, which must be [1, 3, 3, 1].
+
+    Args:
+        tensors: a network's.
+        ending: of its filters' names.
+        name: of the file, for the message.
+
+    Raises:
+        GenartError: when it has another filter.
+    """
+    kept = {}
+    for key, tensor in tensors.items():
+        if not key.endswith(ending):
+            kept[key] = tensor
+        elif tensor.shape != _FILTER.shape or not torch.allclose(
+            tensor.float(), _FILTER, atol=1e-4
+        ):
+            raise GenartError(
+                f"{name} resamples with another filter than [1, 3, 3, 1], the only one this pack "
+                f"knows ({key})."
+            )
+    return kept
