@@ -8,13 +8,14 @@ _LARGEST = 10**6
 _PART = re.compile(r"(-?\d{1,10})(?:\s*(-)\s*(\d{1,10})?)?")
 
 
-def read_ranges(text: str, count: int) -> list[int]:
+def read_ranges(text: str, count: int, what: str = "latent") -> list[int]:
     """Numbers and ranges to indices into `count` things.
 
     Args:
         text: as `0, 3, 5-8`; a negative number counts from the end, an open range (`4-`) goes on
             to the end.
         count: how many things there are, numbered from 0.
+        what: one of them, for the message.
 
     Returns:
         Indices from 0 to count - 1 in the order written, repeated where written twice.
@@ -24,14 +25,14 @@ def read_ranges(text: str, count: int) -> list[int]:
     """
     indices: list[int] = []
     for part in (p.strip() for p in text.split(",")):
-        first, last = _ends(part, text, count)
+        first, last = _ends(part, text, count, what)
         if len(indices) + last - first >= _LARGEST:
             raise GenartError(f"{text!r} names more than a million numbers: ask for fewer.")
         indices.extend(range(first, last + 1))
     return indices
 
 
-def _ends(part: str, text: str, count: int) -> tuple[int, int]:
+def _ends(part: str, text: str, count: int, what: str) -> tuple[int, int]:
     """First and last index of one number or range."""
     match = _PART.fullmatch(part)
     if match is None:
@@ -44,6 +45,6 @@ def _ends(part: str, text: str, count: int) -> tuple[int, int]:
         last = count - 1 if match[3] is None else int(match[3])
     closed = match[3] is not None
     if not (-count <= first < count and last < count) or (closed and not 0 <= first <= last):
-        raise GenartError(f"{part!r} does not fit: there are {count}, numbered 0 to {count - 1}.")
+        raise GenartError(f"There is no {what} {part}: they are numbered 0 to {count - 1}.")
     first = first % count
     return first, (last if match[2] else first)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import GenartError
-from .generator import Generator
+from .generator import Generator, Spec
 from .latents import NO_SEED, GANLatent, to_w_plus
 
 
@@ -31,10 +31,7 @@ def mix(
         GenartError: when the network has one layer alone, or latents or layers do not fit it.
     """
     count = generator.spec.num_ws
-    if count < 2:
-        raise GenartError(
-            "This GAN takes one style for the whole picture: there are no layers to mix."
-        )
+    check_mixable(generator.spec)
     _check(a, b, amount)
     wrong = [i for i in layers if not -count <= i < count]
     if wrong or not layers:
@@ -48,6 +45,18 @@ def mix(
     mixed = base.tensor.clone()
     mixed[:, chosen] = mixed[:, chosen].lerp(other.tensor[:, chosen], amount)
     return replace(base, tensor=mixed, seeds=(NO_SEED,) * len(a))
+
+
+def check_mixable(spec: Spec) -> None:
+    """Refuse a network that has no layers to mix.
+
+    Raises:
+        GenartError: saying so.
+    """
+    if spec.num_ws < 2:
+        raise GenartError(
+            "This GAN takes one style for the whole picture: there are no layers to mix."
+        )
 
 
 def _check(a: GANLatent, b: GANLatent, amount: float) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
 from ..errors import GenartError
-from . import comfyui, data, provision, run, train
+from . import comfyui, data, gan, provision, run, sample, train
 
 # Each has `add_parser(subparsers)`, which sets `handler`: a function of the parsed arguments that
 # returns the exit code. None of them imports torch before its handler runs.
-_SUBJECTS = (provision, comfyui, run, train, data)
+_SUBJECTS = (provision, comfyui, run, train, data, sample, gan)
+
+_NUMBERS = re.compile(r"-[\d.][\d.,;:=eE+\-\s]*")
+"""A word that begins with a negative number: `-30,.1,-.2`, `-1`, `-1=0:4-`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for subject in _SUBJECTS:
         subject.add_parser(subparsers)
-    args = parser.parse_args(arguments)
+    args = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     try:
         code: int = args.handler(args)
         return code
@@ -36,6 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("genart: interrupted", file=sys.stderr)
         return 130
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Join `--transform -30,.1` to one word: argparse takes `-30,.1` for an option of its own."""
+    joined: list[str] = []
+    for word in words:
+        option = joined[-1] if joined else ""
+        if _NUMBERS.fullmatch(word) and option.startswith("--") and "=" not in option:
+            joined[-1] = f"{option}={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 if __name__ == "__main__":

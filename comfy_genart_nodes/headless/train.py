@@ -82,8 +82,6 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_gan(args: argparse.Namespace) -> int:
-    import torch
-
     from ..training.config import TrainConfig
     from ..training.pictures import open_folder
     from ..training.run_folder import prepare, runs_folder
@@ -93,7 +91,7 @@ def _train_gan(args: argparse.Namespace) -> int:
     words = [word.strip() for word in args.augment.split(",")]
     values["augment"] = tuple(word for word in words if word and word != "none")
     config = TrainConfig(**values)
-    device = args.device or _best_device(torch)
+    device = args.device or best_device()
     base = (args.base or default_base()).expanduser().absolute()
     pictures = open_folder(args.data)
     run = prepare(runs_folder(base / "output"), args.run, pictures, config, device, args.threads)
@@ -112,7 +110,10 @@ def _train_gan(args: argparse.Namespace) -> int:
     return 0
 
 
-def _best_device(torch: Any) -> str:
+def best_device() -> str:
+    """A GPU where torch finds one, else the CPU."""
+    import torch
+
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
