@@ -1,10 +1,6 @@
 """The engine's pictures as ComfyUI's IMAGE and back as previews."""
 
-from pathlib import Path
-
-import folder_paths
 import torch
-from comfy_api.latest import io, ui
 from PIL import Image
 from torch import Tensor
 
@@ -22,8 +18,6 @@ def read_image(picture: Image.Image) -> Tensor:
     return values.reshape(1, rgb.height, rgb.width, 3).float() / 255
 
 
-def show_output(path: Path) -> ui.SavedImages:
-    """A picture file under ComfyUI's output folder, as what a node shows."""
-    place = path.relative_to(folder_paths.get_output_directory())
-    shown = ui.SavedResult(place.name, place.parent.as_posix(), io.FolderType.output)
-    return ui.SavedImages([shown])
+def to_picture(image: Tensor) -> Image.Image:
+    """One picture `[h, w, 3]` of an IMAGE, for a preview."""
+    return Image.fromarray((image.cpu() * 255).round().clamp(0, 255).byte().numpy())

@@ -1,6 +1,6 @@
 """Networks on the device and work in batches that fit, both through ComfyUI's memory management."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import comfy.model_management as mm
 import torch
@@ -26,27 +26,22 @@ def load(patcher: ModelPatcher) -> torch.device:
     return patcher.load_device
 
 
-def in_batches(
-    patcher: ModelPatcher,
-    count: int,
-    item_bytes: int,
-    work: Callable[[int, int], Tensor],
-    done: Callable[[int], None],
-) -> Tensor:
+def batches(
+    patcher: ModelPatcher, count: int, item_bytes: int, work: Callable[[int, int], Tensor]
+) -> Iterator[Tensor]:
     """Run `work` over `count` items in batches as large as the free memory allows.
 
     The size of a batch depends on `item_bytes` alone as long as memory is plentiful, so that equal
     runs give equal bits. Where memory runs out nevertheless, batches are halved down to one item.
 
     Args:
-        patcher: the network that works.
+        patcher: the network that works; Cancel is heeded before each of its layers.
         count: how many items, at least one.
         item_bytes: memory that one item needs while it is worked on.
         work: from the first item and the one after the last to results `[n, ...]`.
-        done: told after every batch how many items are done.
 
-    Returns:
-        The results of all items, float32 on ComfyUI's intermediate device.
+    Yields:
+        The results of a batch, in the order of the items, where `work` left them.
 
     Raises:
         Exception: the host's out-of-memory error, when even one item does not fit.
@@ -55,7 +50,6 @@ def in_batches(
     largest = LARGEST_BATCH
     while largest > 1 and largest * item_bytes > mm.get_free_memory(device) / 2:
         largest //= 2
-    results: Tensor | None = None
     start = 0
     while start < count:
         size = min(largest, count - start)
@@ -64,6 +58,24 @@ def in_batches(
             largest = size // 2
             mm.soft_empty_cache()
             continue
+        start += len(part)
+        yield part
+
+
+def collect(parts: Iterable[Tensor], count: int, done: Callable[[int], None]) -> Tensor:
+    """All results of `batches` as one tensor.
+
+    Args:
+        parts: the batches, `[n, ...]` each.
+        count: how many items they hold together, at least one.
+        done: told after every batch how many items are done.
+
+    Returns:
+        [count, ...], float32 on ComfyUI's intermediate device.
+    """
+    results: Tensor | None = None
+    start = 0
+    for part in parts:
         if results is None:
             shape = (count, *part.shape[1:])
             results = torch.empty(shape, dtype=torch.float32, device=mm.intermediate_device())

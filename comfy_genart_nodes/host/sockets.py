@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
+
+from ..gan.generator import Frame
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -33,7 +35,9 @@ class ManagedGAN:
         loaded: the network, its spec and where it came from.
         patcher: ComfyUI's handle on the same network, which moves it between the devices. It has
             to live as long as the network is used.
+        frame: which part of the plane its pictures show.
     """
 
     loaded: LoadedGAN
     patcher: ModelPatcher
+    frame: Frame = field(default_factory=Frame)

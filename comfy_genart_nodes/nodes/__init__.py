@@ -3,17 +3,27 @@
 from comfy_api.latest import ComfyExtension, io
 
 from ..host import folders
-from . import dataset, gan, gan_latents, training
+from . import dataset, gan, gan_frames, gan_latents, gan_styles, latent_files, sampling, training
 
 NODES: list[type[io.ComfyNode]] = [
     gan.LoadGAN,
     gan.SaveGAN,
-    gan.SampleGAN,
+    gan_frames.TransformGAN,
+    gan_frames.SetGANCanvas,
+    sampling.SampleGAN,
+    sampling.SampleGANToVideo,
     gan_latents.MakeGANLatent,
     gan_latents.WalkGANLatents,
     gan_latents.PickGANLatents,
     gan_latents.JoinGANLatents,
     gan_latents.RepeatGANLatents,
+    gan_styles.SetGANClass,
+    gan_styles.MixGANLatents,
+    gan_styles.FindGANCentres,
+    latent_files.SaveGANLatents,
+    latent_files.LoadGANLatents,
+    latent_files.SaveImagesWithLatents,
+    latent_files.LoadGANLatentFromImage,
     dataset.OpenPictureFolder,
     training.TrainGAN,
 ]

@@ -1,22 +1,19 @@
-"""Load, save and sample a GAN."""
+"""Load and save a GAN."""
 
-from typing import cast
+from typing import Any
 
-import torch
 from comfy_api.latest import io
 
 from ..errors import GenartError
-from ..gan.checkpoint import load_gan, save_gan
-from ..gan.generator import NoiseMode
-from ..gan.latents import GANLatent, pick
-from ..gan.sampling import Settings, sample
-from ..host import folders, images, memory, sockets
-from ..host.progress import Progress, say
-from ..host.schema import check_choice, field, result, schema, seed_field
+from ..gan.checkpoint import load_gan as open_gan
+from ..gan.checkpoint import save_gan
+from ..host import folders, memory, sockets
+from ..host.progress import say
+from ..host.schema import check_choice, field, result, schema
 from ..host.sockets import ManagedGAN
 
 CATEGORY = "genart/gan"
-NOISE_MODES = ["const", "random", "none"]
+PRECISIONS = ["auto", "fp32", "bf16"]
 
 
 class LoadGAN(io.ComfyNode):
@@ -29,35 +26,68 @@ class LoadGAN(io.ComfyNode):
             "GenartLoadGAN",
             "Load GAN",
             CATEGORY,
-            description="Opens a GAN from models/genart/gan or from those that come with the pack.",
-            search_aliases=["stylegan", "generator"],
+            description=(
+                "Opens a GAN from models/genart/gan or from those that come with the pack: this "
+                "pack's own files, and the networks of other tools, without running any code that "
+                "lies in them."
+            ),
+            search_aliases=["stylegan", "generator", "pkl", "r3gan", "fastgan", "dcgan"],
             inputs=[
                 field(
                     io.Combo,
                     "gan_name",
-                    "The GAN's file. Your own lie in models/genart/gan.",
+                    "The GAN's file: .safetensors, .pkl, .pt or .pth. Your own lie in "
+                    "models/genart/gan.",
                     options=folders.gan_names(),
-                )
+                ),
+                field(
+                    io.Combo,
+                    "precision",
+                    "bf16 is faster on recent graphics cards and differs in the third digit; fp32 "
+                    "is exact and runs everywhere; auto takes bf16 where it is faster.",
+                    options=PRECISIONS,
+                    default="auto",
+                    optional=True,
+                ),
+                field(
+                    io.Boolean,
+                    "compile",
+                    "Have torch.compile make the network faster on this machine: the first "
+                    "picture then takes minutes. It pays for long animations.",
+                    default=False,
+                    optional=True,
+                ),
             ],
             outputs=[
-                result(sockets.Gan, "gan", "GAN", "The network, for GAN Latent and Sample GAN.")
+                result(sockets.Gan, "gan", "GAN", "The network, for GAN Latent and Sample GAN."),
+                result(
+                    io.String,
+                    "about",
+                    "about",
+                    "What the file is, where it came from, its licence and its training, as text.",
+                ),
             ],
         )
 
     @classmethod
-    def fingerprint_inputs(cls, gan_name: str) -> str:
-        """Changes when the file does, so that a newer file of the same name is read again."""
+    def fingerprint_inputs(cls, gan_name: str, **_: Any) -> str:
+        """Changes when the file's content does, so that a newer file is read again."""
         try:
-            state = folders.find_gan(gan_name).stat()
+            return folders.content_mark(folders.find_gan(gan_name))
         except (GenartError, OSError):
             return "missing"
-        return f"{state.st_size} {state.st_mtime_ns}"
 
     @classmethod
-    def execute(cls, gan_name: str) -> io.NodeOutput:
+    def execute(
+        cls, gan_name: str, precision: str = "auto", compile: bool = False
+    ) -> io.NodeOutput:
         """Read the file and hand the network to ComfyUI's memory management."""
-        loaded = load_gan(folders.find_gan(gan_name))
-        return io.NodeOutput(ManagedGAN(loaded, memory.manage(loaded.generator)))
+        check_choice("precision", precision, PRECISIONS)
+        loaded = open_gan(folders.find_gan(gan_name))
+        about = str(loaded.info)
+        return io.NodeOutput(
+            ManagedGAN(loaded, memory.manage(loaded.generator)), about, ui=say(about)
+        )
 
 
 class SaveGAN(io.ComfyNode):
@@ -72,7 +102,8 @@ class SaveGAN(io.ComfyNode):
             CATEGORY,
             description=(
                 "Keeps a GAN in models/genart/gan, where Load GAN finds it. A name that is taken "
-                "gets a number; nothing is overwritten."
+                "gets a number; nothing is overwritten. The network is kept, whatever it came "
+                "from; how its pictures are moved, turned or sized is not."
             ),
             is_output_node=True,
             inputs=[
@@ -93,85 +124,3 @@ class SaveGAN(io.ComfyNode):
         loaded = gan.loaded
         path = folders.keep_gan(name, lambda at: save_gan(at, loaded.generator, loaded.info))
         return io.NodeOutput(gan, ui=say(f"Saved {path}"))
-
-
-class SampleGAN(io.ComfyNode):
-    """Latents to pictures."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """What the page shows."""
-        return schema(
-            "GenartSampleGAN",
-            "Sample GAN",
-            CATEGORY,
-            description="Makes one picture from each latent.",
-            search_aliases=["generate", "decode gan", "stylegan"],
-            inputs=[
-                field(sockets.Gan, "gan", "The GAN that makes the pictures."),
-                field(
-                    sockets.GanLatents,
-                    "latents",
-                    "What to make: from GAN Latent, GAN Latent Path or another latent node.",
-                ),
-                field(
-                    io.Float,
-                    "psi",
-                    "Truncation: 1 is the GAN's full variety; lower is closer to its average "
-                    "picture, cleaner and less varied; 0 is the average itself.",
-                    default=0.7,
-                    min=-2.0,
-                    max=2.0,
-                    step=0.05,
-                ),
-                field(
-                    io.Int,
-                    "cutoff",
-                    "How many layers, counted from the coarsest, truncation touches. "
-                    "-1: all of them. Lower keeps the full variety of colour and texture.",
-                    default=-1,
-                    min=-1,
-                    max=64,
-                ),
-                field(
-                    io.Combo,
-                    "noise_mode",
-                    "Fine detail: the network's own (const, steady in animations), "
-                    "fresh for every picture (random), or none.",
-                    options=NOISE_MODES,
-                    default="const",
-                ),
-                seed_field("Which fresh noise, where noise_mode is random.", "noise_seed", False),
-            ],
-            outputs=[result(io.Image, "images", "images", "One picture for each latent.")],
-        )
-
-    @classmethod
-    def execute(
-        cls,
-        gan: ManagedGAN,
-        latents: GANLatent,
-        psi: float,
-        cutoff: int,
-        noise_mode: str,
-        noise_seed: int,
-    ) -> io.NodeOutput:
-        """Sample in batches that fit into memory."""
-        check_choice("noise_mode", noise_mode, NOISE_MODES)
-        settings = Settings(
-            psi=psi,
-            cutoff=None if cutoff < 0 else cutoff,
-            noise_mode=cast(NoiseMode, noise_mode),
-            noise_seed=noise_seed,
-        )
-        progress = Progress(len(latents))
-        generator = gan.loaded.generator
-
-        def work(start: int, end: int) -> torch.Tensor:
-            part = pick(latents, range(start, end))
-            return images.to_image(sample(generator, part, settings, first=start))
-
-        item_bytes = generator.working_bytes
-        return io.NodeOutput(
-            memory.in_batches(gan.patcher, len(latents), item_bytes, work, progress.at)
-        )

@@ -10,7 +10,7 @@ from ..host.sockets import ManagedGAN
 from ..ranges import read_ranges
 
 CATEGORY = "genart/gan"
-LARGEST_BATCH = 4096
+LARGEST_BATCH = 100_000
 PATH_MODES = ["slerp z", "lerp w"]
 
 

@@ -3,11 +3,11 @@
 import time
 from typing import Any
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..gan.checkpoint import load_gan
-from ..host import folders, images, memory, sockets
+from ..host import folders, images, memory, outputs, sockets
 from ..host.progress import Progress, check_cancelled, show_text
 from ..host.schema import check_choice, field, result, schema, seed_field
 from ..host.sockets import ManagedGAN
@@ -148,7 +148,7 @@ class TrainGAN(io.ComfyNode):
             samples = images.read_image(picture)
         loaded = load_gan(run.checkpoints[-1])
         gan = ManagedGAN(loaded, memory.manage(loaded.generator))
-        return io.NodeOutput(gan, run, samples, ui=images.show_output(sheet))
+        return io.NodeOutput(gan, run, samples, ui=ui.SavedImages([outputs.shown(sheet)]))
 
 
 class _Watch:

@@ -1,7 +1,6 @@
 """The GAN nodes in a real ComfyUI: what they make, and how they refuse."""
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,74 +8,9 @@ import numpy as np
 import pytest
 import torch
 from prompts import Graph, NodeError, forget
+from small_gans import latents, pictures, refusal, sampled, write_gan
 
-from comfy_genart_nodes.gan.checkpoint import load_gan, save_gan
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
-
-
-def write_gan(path: Path, seed: int, c_dim: int = 0) -> None:
-    """A small network with random weights, and noise strong enough to see."""
-    spec = StyleGAN2Spec(
-        resolution=32,
-        z_dim=16,
-        w_dim=16,
-        c_dim=c_dim,
-        channel_base=256,
-        channel_max=16,
-        mapping_layers=2,
-    )
-    generator = StyleGAN2(spec)
-    initialise(generator, seed)
-    with torch.no_grad():
-        for name, parameter in generator.named_parameters():
-            if name.endswith("noise_strength"):
-                parameter.fill_(0.5)
-        generator.mapping.w_avg.normal_(std=0.1, generator=torch.Generator().manual_seed(seed))
-    save_gan(path, generator, {"name": path.stem, "licence": "CC0"})
-
-
-@pytest.fixture(scope="module")
-def gans(server: Any) -> Iterator[Path]:
-    """The server's folder of GANs, with a few that this module needs."""
-    folder = server.base / "models" / "genart" / "gan"
-    folder.mkdir(parents=True, exist_ok=True)
-    before = set(folder.iterdir())
-    write_gan(folder / "test_a.safetensors", 1)
-    write_gan(folder / "test_b.safetensors", 2)
-    write_gan(folder / "test_classes.safetensors", 3, c_dim=3)
-    yield folder
-    for path in set(folder.iterdir()) - before:
-        path.unlink()
-
-
-def latents(graph: Graph, gan: list[Any], seed: int, count: int, **more: Any) -> list[Any]:
-    values = {"seed": seed, "batch_size": count, "class_index": -1} | more
-    return graph.node("GenartMakeGANLatent", gan=gan, **values)
-
-
-def sampled(graph: Graph, gan: list[Any], of: list[Any], **more: Any) -> list[Any]:
-    values = {"psi": 1.0, "cutoff": -1, "noise_mode": "const", "noise_seed": 0} | more
-    return graph.node("GenartSampleGAN", gan=gan, latents=of, **values)
-
-
-def pictures(server: Any, seed: int = 0, count: int = 4, **more: Any) -> np.ndarray:
-    graph = Graph()
-    gan = graph.node("GenartLoadGAN", gan_name="test_a.safetensors")
-    made = sampled(graph, gan, latents(graph, gan, seed, count), **more)
-    return graph.pictures(server, made)
-
-
-def refusal(server: Any, graph: Graph, last: list[Any]) -> NodeError:
-    """The one sentence with which a graph fails."""
-    graph.node("PreviewAny", source=last)
-    with pytest.raises(NodeError) as caught:
-        graph.run(server)
-    message = caught.value.message
-    assert "\n" not in message and "Traceback" not in message
-    assert message.endswith(".")
-    return caught.value
+from comfy_genart_nodes.gan.checkpoint import load_gan
 
 
 def test_a_seed_is_one_picture(server, gans):

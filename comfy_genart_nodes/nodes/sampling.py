@@ -1,0 +1,209 @@
+"""Latents to pictures, and to a video of any length."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from comfy_api.latest import InputImpl, io, ui
+from torch import Tensor
+
+from ..errors import GenartError
+from ..gan.generator import NoiseMode
+from ..gan.latents import GANLatent, pick
+from ..gan.sampling import Settings, sample
+from ..host import images, memory, outputs, sockets
+from ..host.progress import Progress
+from ..host.schema import check_choice, field, result, schema, seed_field
+from ..host.sockets import ManagedGAN
+from ..host.video import write_mp4
+
+CATEGORY = "genart/gan"
+NOISE_MODES = ["const", "random", "none"]
+
+
+def look_fields() -> list[io.Input]:
+    """How latents are shown: what `read_look` turns into `Settings`."""
+    return [
+        field(
+            io.Float,
+            "psi",
+            "Truncation: 1 is the GAN's full variety; lower is closer to its average "
+            "picture, cleaner and less varied; 0 is the average itself.",
+            default=0.7,
+            min=-2.0,
+            max=2.0,
+            step=0.05,
+        ),
+        field(
+            io.Int,
+            "cutoff",
+            "How many layers, counted from the coarsest, truncation touches. "
+            "-1: all of them. Lower keeps the full variety of colour and texture.",
+            default=-1,
+            min=-1,
+            max=64,
+        ),
+        field(
+            io.Combo,
+            "noise_mode",
+            "Fine detail: the network's own (const, steady in animations), "
+            "fresh for every picture (random), or none.",
+            options=NOISE_MODES,
+            default="const",
+        ),
+        seed_field("Which fresh noise, where noise_mode is random.", "noise_seed", False),
+        field(
+            io.Float,
+            "noise_strength",
+            "How much fine detail: 1 as trained, 0 none, above 1 more than that.",
+            default=1.0,
+            min=0.0,
+            max=4.0,
+            step=0.05,
+            optional=True,
+        ),
+        field(
+            sockets.GanLatents,
+            "centres",
+            "From Find GAN Centres: psi then pulls each latent towards the nearest of these "
+            "instead of towards the one average.",
+            optional=True,
+        ),
+    ]
+
+
+def read_look(
+    gan: ManagedGAN,
+    psi: float,
+    cutoff: int,
+    noise_mode: str,
+    noise_seed: int,
+    noise_strength: float = 1.0,
+    centres: GANLatent | None = None,
+) -> Settings:
+    """The values of `look_fields`, and the GAN's frame.
+
+    Raises:
+        GenartError: for a mode that is not there, and for latents that are no centres.
+    """
+    check_choice("noise_mode", noise_mode, NOISE_MODES)
+    if centres is not None and centres.space != "w":
+        raise GenartError(
+            f"These latents are in {centres.space} and no centres: wire Find GAN Centres."
+        )
+    return Settings(
+        psi=psi,
+        cutoff=None if cutoff < 0 else cutoff,
+        centres=None if centres is None else centres.tensor,
+        noise_mode=cast(NoiseMode, noise_mode),
+        noise_strength=noise_strength,
+        noise_seed=noise_seed,
+        frame=gan.frame,
+    )
+
+
+def pictures(gan: ManagedGAN, latents: GANLatent, settings: Settings) -> Iterator[Tensor]:
+    """IMAGEs of all latents, in batches that fit into memory."""
+    generator = gan.loaded.generator
+
+    def work(start: int, end: int) -> torch.Tensor:
+        part = pick(latents, range(start, end))
+        return images.to_image(sample(generator, part, settings, first=start))
+
+    return memory.batches(gan.patcher, len(latents), generator.working_bytes, work)
+
+
+class SampleGAN(io.ComfyNode):
+    """Latents to pictures."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartSampleGAN",
+            "Sample GAN",
+            CATEGORY,
+            description="Makes one picture from each latent.",
+            search_aliases=["generate", "decode gan", "stylegan"],
+            inputs=[
+                field(sockets.Gan, "gan", "The GAN that makes the pictures."),
+                field(
+                    sockets.GanLatents,
+                    "latents",
+                    "What to make: from GAN Latent, GAN Latent Path or another latent node.",
+                ),
+                *look_fields(),
+            ],
+            outputs=[result(io.Image, "images", "images", "One picture for each latent.")],
+        )
+
+    @classmethod
+    def execute(cls, gan: ManagedGAN, latents: GANLatent, **look: Any) -> io.NodeOutput:
+        """Sample in batches that fit into memory."""
+        made = pictures(gan, latents, read_look(gan, **look))
+        progress = Progress(len(latents))
+        return io.NodeOutput(memory.collect(made, len(latents), progress.at))
+
+
+class SampleGANToVideo(io.ComfyNode):
+    """Latents to a video file, frame by frame."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartSampleGANToVideo",
+            "Sample GAN to Video",
+            CATEGORY,
+            description=(
+                "Makes a video of any length: every frame goes into the file as soon as it is "
+                "made, so that memory does not grow with the length."
+            ),
+            search_aliases=["animation", "mp4", "latent walk"],
+            is_output_node=True,
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            inputs=[
+                field(sockets.Gan, "gan", "The GAN that makes the frames."),
+                field(sockets.GanLatents, "latents", "One latent a frame: from GAN Latent Path."),
+                field(
+                    io.Float, "fps", "Frames a second.", default=24.0, min=1.0, max=240.0, step=1.0
+                ),
+                field(
+                    io.String,
+                    "filename_prefix",
+                    "The file's name in ComfyUI's output folder, up to its number; folders inside "
+                    "it are made.",
+                    default="gan_video",
+                ),
+                *look_fields(),
+            ],
+            outputs=[
+                result(
+                    io.Video, "video", "video", "The file, for Save Video and other video nodes."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, gan: ManagedGAN, latents: GANLatent, fps: float, filename_prefix: str, **look: Any
+    ) -> io.NodeOutput:
+        """Sample batch by batch into the file."""
+        settings = read_look(gan, **look)
+        side = gan.loaded.spec.resolution
+        height, width = gan.frame.canvas or (side, side)
+        path = outputs.series(filename_prefix, width, height).path(".mp4")
+        made = _shown(pictures(gan, latents, settings), len(latents))
+        write_mp4(path, made, fps, outputs.workflow_texts(cls.hidden))
+        return io.NodeOutput(
+            InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([outputs.shown(path)])
+        )
+
+
+def _shown(parts: Iterator[Tensor], count: int) -> Iterator[Tensor]:
+    """The same batches; the node shows how far they are, and the last picture."""
+    progress, done = Progress(count), 0
+    for part in parts:
+        yield part
+        done += len(part)
+        progress.at(done, preview=images.to_picture(part[-1]))

@@ -1,0 +1,92 @@
+"""Sample GAN to Video in a real ComfyUI: the frames, the file, and what a cancelled one leaves."""
+
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from prompts import Graph, wait
+from small_gans import latents, pictures
+
+SHIPPED = "emoji_people_64.safetensors"
+
+
+def video(
+    graph: Graph, prefix: str, frames: int, gan_name: str = SHIPPED, **more: Any
+) -> list[Any]:
+    """A walk through three keys, as a video."""
+    gan = graph.node("GenartLoadGAN", gan_name=gan_name)
+    keys = latents(graph, gan, 0, 3)
+    walk = graph.node("GenartWalkGANLatents", keys=keys, frames=frames, mode="slerp z", loop=True)
+    look = {"psi": 0.7, "cutoff": -1, "noise_mode": "const", "noise_seed": 0} | more
+    return graph.node(
+        "GenartSampleGANToVideo", gan=gan, latents=walk, fps=24.0, filename_prefix=prefix, **look
+    )
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def fresh(stem: str) -> str:
+    return f"videos/{stem}_{uuid.uuid4().hex[:8]}"
+
+
+def decode(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_the_file_holds_every_frame_and_the_workflow(server, gans):
+    graph, prefix = Graph(), fresh("whole")
+    node = video(graph, prefix, 70)
+    made = graph.run(server)[node[0]]
+    assert made["animated"] == [True]
+    file = made["images"][0]
+    assert file["filename"] == f"{prefix.removeprefix('videos/')}_00001_.mp4"
+    path = server.base / "output" / file["subfolder"] / file["filename"]
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        shape = (stream.codec.name, stream.pix_fmt, stream.frames, stream.average_rate)
+        assert shape == ("h264", "yuv420p", 70, 24)
+        assert "GenartSampleGANToVideo" in container.metadata["prompt"]
+        assert json.loads(container.metadata["prompt"])
+    shown = decode(path).astype(int)
+    keys = Graph()
+    gan = keys.node("GenartLoadGAN", gan_name=SHIPPED)
+    walk = keys.node(
+        "GenartWalkGANLatents", keys=latents(keys, gan, 0, 3), frames=70, mode="slerp z", loop=True
+    )
+    look = {"psi": 0.7, "cutoff": -1, "noise_mode": "const", "noise_seed": 0}
+    images = keys.node("GenartSampleGAN", gan=gan, latents=walk, **look)
+    assert np.abs(shown - keys.pictures(server, images)).mean() < 3  # what h264 loses
+
+
+def test_core_nodes_take_the_video(server, gans):
+    graph = Graph()
+    made = video(graph, fresh("on"), 5)
+    parts = graph.node("GetVideoComponents", video=made)
+    assert graph.pictures(server, parts).shape == (5, 64, 64, 3)
+
+
+def test_a_cancelled_video_leaves_nothing(server, gans):
+    before = files(server.base / "output")
+    graph = Graph()
+    video(graph, fresh("never"), 100_000)
+    prompt = graph.queue(server)
+    deadline = time.monotonic() + 60
+    while not (files(server.base / "output") - before):  # it has begun to write
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1)
+    began = time.monotonic()
+    server.interrupt(prompt)
+    with pytest.raises(InterruptedError):
+        wait(server, prompt)
+    assert time.monotonic() - began < 2
+    assert files(server.base / "output") == before
+    assert len(pictures(server, count=1)) == 1
