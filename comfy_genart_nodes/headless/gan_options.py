@@ -68,10 +68,10 @@ def _batch(args: argparse.Namespace, gan: LoadedGAN) -> GANLatent:
             is_png = file.read(4) == b"\x89PNG"
         return (read_png if is_png else load_latents)(args.latents)
     if args.z is not None:
-        z = read_array(args.z, (2,), "z, [n, z_dim]")
+        z = read_array(args.z, (2,), "z, [n, z_dim]").float()
         return GANLatent("z", z, None, (NO_SEED,) * len(z), gan.hash)
     if args.w is not None:
-        w = read_array(args.w, (2, 3), "w, [n, w_dim] or [n, num_ws, w_dim]")
+        w = read_array(args.w, (2, 3), "w, [n, w_dim] or [n, num_ws, w_dim]").float()
         return GANLatent("w" if w.dim() == 2 else "w+", w, None, (NO_SEED,) * len(w), gan.hash)
     seeds = tuple(read_ranges(args.seeds, SEED_LIMIT, "seed"))
     return GANLatent("z", draw(gan.spec, seeds), None, seeds, gan.hash)
@@ -82,7 +82,7 @@ def _missing(path: Path) -> Any:
 
 
 def read_array(path: Path, dimensions: tuple[int, ...], what: str) -> Tensor:
-    """A numpy file as float32; mapped first, so that its header cannot ask for more than it has.
+    """A numpy file as float64; mapped first, so that its header cannot ask for more than it has.
 
     Raises:
         GenartError: when it is missing, no plain array of numbers, or of other dimensions.
@@ -103,8 +103,8 @@ def read_array(path: Path, dimensions: tuple[int, ...], what: str) -> Tensor:
         raise GenartError(
             f"{path.name} holds {found.dtype} of shape {tuple(found.shape)}: wanted is {what}."
         )
-    numbers = torch.from_numpy(np.array(found, dtype=np.float32))
-    if not bool(numbers.isfinite().all()):
+    numbers = torch.from_numpy(np.array(found, dtype=np.float64))
+    if not bool(numbers.float().isfinite().all()):
         raise GenartError(f"{path.name} holds numbers that are not finite: make it again.")
     return numbers
 
@@ -180,7 +180,7 @@ def read_transform(text: str) -> Tensor:
         )
     if len(numbers) == 3:
         return matrix(numbers[1], numbers[2], numbers[0])
-    return torch.tensor(numbers).reshape(3, 3)
+    return torch.tensor(numbers, dtype=torch.float64).reshape(3, 3)
 
 
 def read_canvas(text: str) -> tuple[int, int]:
