@@ -145,28 +145,33 @@ def children_first(root: Any) -> list[Any]:
     Raises:
         RefusedError: when something holds itself, the tree is too deep, or too large written out.
     """
-    order, depths, sizes = [], {0: 0}, {0: 1}
+    order, depths, sizes = [], {0: 0}, {0: 1}  # 0: everything that holds nothing
     opened: set[int] = set()
-    todo = [(root, False)]
+    todo = [(root, False)] if _holds(root) else []
     while todo:
         node, seen = todo.pop()
         if not seen and id(node) not in sizes:
             if id(node) in opened:
                 raise RefusedError("has something inside itself, which no network needs")
             opened.add(id(node))
+            _check(len(opened), 0)
             todo.append((node, True))
             todo.extend((child, False) for child in children(node) if _holds(child))
         elif seen:
             inside = [id(child) if _holds(child) else 0 for child in children(node)]
             depths[id(node)] = 1 + max((depths[each] for each in inside), default=0)
             sizes[id(node)] = 1 + sum(sizes[each] for each in inside)
-            if depths[id(node)] > _DEPTH or sizes[id(node)] > _EXPANDED:
-                raise RefusedError(
-                    "is nested too deep or shares too much, more than any network needs"
-                )
+            _check(depths[id(node)], sizes[id(node)])
             opened.discard(id(node))
             order.append(node)
     return order
+
+
+def _check(depth: int, size: int) -> None:
+    if depth > _DEPTH:
+        raise RefusedError("is nested deeper than any network")
+    if size > _EXPANDED:
+        raise RefusedError("has more parts than any network")
 
 
 def _holds(node: Any) -> bool:

@@ -111,31 +111,11 @@ class _Meanings:
     def __init__(self, budget: Budget, storage: Callable[[Bytes], Storage]) -> None:
         self.budget = budget
         self.storage = storage
-        self.known: dict[str, Callable[[Record], Any]] = {
-            "_codecs.encode": self.encoded,
-            "argparse.Namespace": _namespace,
-            "builtins.bytes": lambda record: b"",
-            "builtins.frozenset": lambda record: frozenset(map(key, _only(record, list))),
-            "builtins.set": lambda record: set(map(key, _only(record, list))),
-            "collections.OrderedDict": _mapping,
-            "collections.defaultdict": _mapping,
-            "copyreg._reconstructor": lambda record: self.of(_plain_object(record)),
-            "dnnlib.util.EasyDict": _mapping,
-            "numpy.core.multiarray._reconstruct": self.array,
-            "numpy.core.multiarray.scalar": self.scalar,
-            "numpy.core.numeric._frombuffer": self.array_of_buffer,
-            "torch.Size": lambda record: tuple(_only(record, (tuple, list))),
-            "torch._utils._rebuild_parameter": lambda record: _first(record, Tensor),
-            "torch._utils._rebuild_tensor": self.tensor,
-            "torch._utils._rebuild_tensor_v2": self.tensor,
-            "torch.storage._load_from_bytes": lambda record: self.storage(
-                self.raw(record.args[:1])
-            ),
-        }
 
     def of(self, record: Record) -> Any:
         """The meaning of a record; itself, if none is known."""
-        return self.known.get(".".join(record.callee), lambda record: record)(record)
+        meaning = _KNOWN.get(".".join(record.callee))
+        return meaning(self, record) if meaning else record
 
     def encoded(self, record: Record) -> bytes:
         """Bytes that an old protocol wrote as text."""
@@ -262,3 +242,25 @@ def _namespace(record: Record) -> dict[Any, Any]:
 def _plain_object(record: Record) -> Record:
     """An object as protocols 0 and 1 have it."""
     return Record(_first(record, Name), (), record.state, record.items, record.pairs)
+
+
+_KNOWN: dict[str, Callable[[_Meanings, Record], Any]] = {
+    "_codecs.encode": _Meanings.encoded,
+    "argparse.Namespace": lambda _, record: _namespace(record),
+    "builtins.bytes": lambda _, record: b"",
+    "builtins.frozenset": lambda _, record: frozenset(map(key, _only(record, list))),
+    "builtins.set": lambda _, record: set(map(key, _only(record, list))),
+    "collections.OrderedDict": lambda _, record: _mapping(record),
+    "collections.defaultdict": lambda _, record: _mapping(record),
+    "copyreg._reconstructor": lambda m, record: m.of(_plain_object(record)),
+    "dnnlib.util.EasyDict": lambda _, record: _mapping(record),
+    "numpy.core.multiarray._reconstruct": _Meanings.array,
+    "numpy.core.multiarray.scalar": _Meanings.scalar,
+    "numpy.core.numeric._frombuffer": _Meanings.array_of_buffer,
+    "torch.Size": lambda _, record: tuple(_only(record, (tuple, list))),
+    "torch._utils._rebuild_parameter": lambda _, record: _first(record, Tensor),
+    "torch._utils._rebuild_tensor": _Meanings.tensor,
+    "torch._utils._rebuild_tensor_v2": _Meanings.tensor,
+    "torch.storage._load_from_bytes": lambda m, record: m.storage(m.raw(record.args[:1])),
+}
+"""By full name. Not inside the class: a circle there would keep the file mapped for a while."""
