@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import GenartError
 from .gan_output import refuse_existing
+
+if TYPE_CHECKING:
+    from ..gan.checkpoint import LoadedGAN
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,39 +28,31 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.set_defaults(handler=_convert)
 
 
+def open_told(path: Path) -> LoadedGAN:
+    """Open a GAN's file, and say on stderr what was guessed or left aside."""
+    from ..gan.formats.opening import open_gan
+
+    gan = open_gan(path)
+    for warning in gan.info.get("warnings", ()):
+        print(f"genart: {warning}", file=sys.stderr)
+    return gan
+
+
 def _inspect(args: argparse.Namespace) -> int:
-    from ..gan.formats.opening import describe
+    from ..gan.formats.opening import describe, open_gan, summary
 
-    found = describe(args.file)
-    if args.json:
-        print(json.dumps(found, sort_keys=True, indent=2))
-        return 0
-    for line in _lines(found):
-        print(line)
+    gan = open_gan(args.file)
+    print(json.dumps(summary(gan), indent=2) if args.json else describe(gan))
     return 0
-
-
-def _lines(found: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """A description for people: a line for each thing known, what belongs together set in."""
-    for key, value in found.items():
-        if isinstance(value, dict):
-            yield f"{indent}{key}"
-            yield from _lines(value, indent + "  ")
-        elif isinstance(value, (list, tuple)) and any(isinstance(v, str) for v in value):
-            yield f"{indent}{key}"
-            yield from (f"{indent}  {each}" for each in value)
-        else:
-            yield f"{indent}{key}: {value}"
 
 
 def _convert(args: argparse.Namespace) -> int:
     from ..gan.checkpoint import save_gan
-    from ..gan.formats.opening import open_gan
 
     if args.out.suffix != ".safetensors":
         raise GenartError(f"{args.out} must end with .safetensors: that is what is written.")
     refuse_existing([args.out], args.force)
-    gan = open_gan(args.file)
+    gan = open_told(args.file)
     save_gan(args.out, gan.generator, gan.info)
     print(f"{args.out}  {gan.hash}")
     return 0

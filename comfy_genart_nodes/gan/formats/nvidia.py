@@ -5,6 +5,8 @@ training set and more. Which network it is shows in its modules; their shapes an
 the rest. The source that the file carries for each of them is never looked at.
 """
 
+import dataclasses
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +14,12 @@ from typing import Any
 from ...errors import GenartError
 from ..r3gan import R3GAN
 from ..stylegan2 import StyleGAN2
-from . import r3gan_tensors, stylegan2_tensors
+from ..stylegan3 import StyleGAN3
+from ..stylegan3_spec import StyleGAN3Spec
+from . import mapping_tensors, r3gan_tensors, stylegan2_tensors
 from .modules import Module, as_module, state_dict, walk
 from .network_file import NetworkFile
-from .state_dicts import tensors
+from .state_dicts import shape, tensors
 
 OWN_TERMS = (
     "Whoever trained it decides on its use. What NVIDIA itself released is for non-commercial use "
@@ -24,15 +28,17 @@ OWN_TERMS = (
 """What is known of the licence of networks from NVIDIA's tools."""
 
 _R3GAN_TERMS = "Whoever trained it decides on its use; the code of R3GAN names no licence."
-_CONV = re.compile(r"synthesis\.b\d+\.conv[01]|mapping\.fc\d+")
-_SYNTHESIS = (
+_ACTIVATED = re.compile(r"synthesis\.b\d+\.conv[01]|mapping\.fc\d+")
+_STYLEGAN2 = (
     "w_dim img_resolution img_channels channel_base channel_max num_fp16_res architecture "
     "conv_clamp resample_filter use_noise activation fp16_channels_last fused_modconv_default"
 )
+_STYLEGAN3 = "img_resolution num_fp16_res magnitude_ema_beta"
 _MAPPING = (
     "z_dim c_dim w_dim num_ws num_layers embed_features layer_features activation lr_multiplier "
     "w_avg_beta"
 )
+"""Settings that the released tools write, for synthesis (of each kind) and mapping."""
 
 
 def matches(tree: object) -> bool:
@@ -93,6 +99,8 @@ def _kind(network: Module, name: str) -> Callable[[Module, str], NetworkFile]:
         return _r3gan
     if stylegan2_tensors.matches(state):
         return _stylegan2
+    if "synthesis.input.freqs" in state:
+        return _stylegan3
     raise GenartError(
         f"{name} holds a network of the kind {network.kind[:60]!r} that is not known here: "
         "StyleGAN2, StyleGAN3 and R3GAN are."
@@ -108,36 +116,75 @@ def _r3gan(network: Module, name: str) -> NetworkFile:
 
 def _stylegan2(network: Module, name: str) -> NetworkFile:
     parts = dict(walk(network))
-    for path, module in parts.items():
-        activation = module.attributes.get("activation", "lrelu")
-        if _CONV.fullmatch(path) and activation != "lrelu":
-            raise GenartError(
-                f"{name} uses the activation {str(activation)[:40]!r} in {path}; only networks "
-                "with 'lrelu' can be read."
-            )
+    _refuse_activations(parts, name)
     state = state_dict(network)
     spec = stylegan2_tensors.spec_of(state, name)
-    rate = parts["mapping.fc0"].attributes.get("bias_gain") if "mapping.fc0" in parts else None
-    rate = rate if isinstance(rate, (int, float)) else 0.01
-    finished, warnings = stylegan2_tensors.finish(state, spec, rate, name)
+    finished, warnings = stylegan2_tensors.finish(state, spec, _mapping_rate(parts), name)
     if network.kind == "state_dict":
         tool = "StyleGAN2 (PyTorch state_dict)"
     elif "synthesis_kwargs" in network.settings:
         tool = "StyleGAN2-ADA (PyTorch)"
     else:
         tool = "StyleGAN2 (PyTorch, StyleGAN3's tool)"
-    warnings += _unknown(parts)
+    warnings += _unknown(parts, _STYLEGAN2)
     info = {"format": tool, "licence": OWN_TERMS}
     return NetworkFile(StyleGAN2.family, spec, finished, info, tuple(warnings))
 
 
-def _unknown(parts: dict[str, Module]) -> list[str]:
-    """Sentences on the settings that no released tool writes."""
+def _stylegan3(network: Module, name: str) -> NetworkFile:
+    parts, state = dict(walk(network)), state_dict(network)
+    _refuse_activations(parts, name)
+    synthesis = parts["synthesis"]
+    settings = {**synthesis.settings, **synthesis.attributes}
+    w_dim = shape(state, "synthesis.input.affine.weight", 2, name)[1]
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(StyleGAN3Spec):
+        value = settings.get(field.name)
+        if isinstance(value, (bool, int, float)) and math.isfinite(value):
+            values[field.name] = field.type(value)  # type: ignore[operator]  # a number's type
+    if settings.get("conv_clamp", 0) is None:
+        values["conv_clamp"] = 0.0
+    values |= {
+        "resolution": settings.get("img_resolution"),
+        **mapping_tensors.sizes(state, w_dim, name),
+    }
+    spec = StyleGAN3Spec(**values)
+    finished, warnings = mapping_tensors.finish(state, w_dim, _mapping_rate(parts))
+    known = f"{_STYLEGAN3} {' '.join(field.name for field in dataclasses.fields(spec))}"
+    warnings += _unknown(parts, known)
+    tool = f"StyleGAN3-{'R' if spec.use_radial_filters else 'T'} (PyTorch)"
+    info = {"format": tool, "licence": OWN_TERMS}
+    return NetworkFile(StyleGAN3.family, spec, finished, info, tuple(warnings))
+
+
+def _refuse_activations(parts: dict[str, Module], name: str) -> None:
+    """Refuse a network with another activation than ours; a `state_dict` does not tell."""
+    for path, module in parts.items():
+        activation = module.attributes.get("activation", "lrelu")
+        if _ACTIVATED.fullmatch(path) and activation != "lrelu":
+            raise GenartError(
+                f"{name} uses the activation {str(activation)[:40]!r} in {path}; only networks "
+                "with 'lrelu' can be read."
+            )
+
+
+def _mapping_rate(parts: dict[str, Module]) -> object:
+    """The factor on the mapping network's learning rate, None where the file does not tell."""
+    return parts["mapping.fc0"].attributes.get("bias_gain") if "mapping.fc0" in parts else None
+
+
+def _unknown(parts: dict[str, Module], synthesis: str) -> list[str]:
+    """Sentences on the settings that no released tool writes.
+
+    Args:
+        parts: the network's modules.
+        synthesis: names of the known settings of its synthesis.
+    """
     found = []
-    for part, known in (("synthesis", _SYNTHESIS), ("mapping", _MAPPING)):
+    for part, known in (("synthesis", synthesis), ("mapping", _MAPPING)):
         settings = parts[part].settings if part in parts else {}
-        for key in sorted(settings.keys() - set(known.split())):
-            found.append(f"Its setting {part}.{key} is unknown and was left aside.")
+        for key in sorted(map(str, settings.keys() - set(known.split()))):
+            found.append(f"Its setting {part}.{key[:40]} is unknown and was left aside.")
     versions = {module.persistence for module in parts.values()} - {None, 6}
     if versions:
         found.append(f"It was pickled by an unknown version of NVIDIA's tools ({versions.pop()}).")

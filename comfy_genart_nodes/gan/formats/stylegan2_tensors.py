@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ...errors import GenartError
 from ..spec import StyleGAN2Spec
+from . import mapping_tensors
 from .state_dicts import shape
 
 _FILTER = torch.outer(*[torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8] * 2)
 _SIDE = re.compile(r"synthesis\.b(\d{1,5})\.conv1\.weight")
-_LAYER = re.compile(r"mapping\.fc(\d{1,3})\.weight")
 _CONV = re.compile(r"(synthesis\.b(\d{1,5})\.conv[01])\.weight")
 
 
@@ -46,24 +46,13 @@ def spec_of(tensors: dict[str, Tensor], name: str) -> StyleGAN2Spec:
         raise GenartError(f"{name} is not a whole StyleGAN2: it lacks its convolutions.")
     widths = {side: size(f"synthesis.b{side}.conv1.weight", 4, 0) for side in sides}
     w_dim = size(f"synthesis.b{sides[0]}.conv1.affine.weight", 2, 1)
-    has_classes = "mapping.embed.weight" in tensors
-    mapped = [key for key in tensors if _LAYER.fullmatch(key)]
-    for key in [*mapped, "mapping.embed.weight"] if has_classes else mapped:
-        if size(key, 2, 0) != w_dim:
-            raise GenartError(
-                f"{name} has a mapping network of width {size(key, 2, 0)} for w of length {w_dim} "
-                f"({key}); only networks where both are the same can be read."
-            )
     return StyleGAN2Spec(
         resolution=sides[-1],
-        z_dim=size("mapping.fc0.weight", 2, 1) - (w_dim if has_classes else 0),
-        w_dim=w_dim,
-        c_dim=size("mapping.embed.weight", 2, 1) if has_classes else 0,
         img_channels=size(f"synthesis.b{sides[-1]}.torgb.weight", 4, 0),
         channel_base=max(side * width for side, width in widths.items()),
         channel_max=max(widths.values()),
-        mapping_layers=len(mapped),
         architecture=_architecture(tensors, sides),
+        **mapping_tensors.sizes(tensors, w_dim, name),
     )
 
 
@@ -74,32 +63,27 @@ def _architecture(tensors: dict[str, Tensor], sides: list[int]) -> str:
 
 
 def finish(
-    tensors: dict[str, Tensor], spec: StyleGAN2Spec, mapping_rate: float, name: str
+    tensors: dict[str, Tensor], spec: StyleGAN2Spec, mapping_rate: object, name: str
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors as our network takes them, and sentences on what was filled in.
 
     Args:
         tensors: the network's.
         spec: its shapes.
-        mapping_rate: the learning rate's factor in the mapping network, which scales its weights.
+        mapping_rate: as `mapping_tensors.finish` takes it.
         name: of the file, for the message.
 
     Raises:
         GenartError: when it resamples with another filter than ours.
     """
     kept = without_filters(tensors, "resample_filter", name)
-    warnings = []
-    if "mapping.w_avg" not in kept:
-        kept["mapping.w_avg"] = torch.zeros(spec.w_dim)
-        warnings.append("It recorded no mean of w: truncation pulls towards zero.")
+    kept, warnings = mapping_tensors.finish(kept, spec.w_dim, mapping_rate)
     for key in tensors:
         found = _CONV.fullmatch(key)
         if found and f"{found[1]}.noise_strength" not in kept:  # made without noise
             side = int(found[2])
             kept[f"{found[1]}.noise_strength"] = torch.zeros([])
             kept[f"{found[1]}.noise_const"] = torch.zeros(side, side)
-        if key.startswith("mapping.fc") and mapping_rate != 0.01:
-            kept[key] = kept[key].float() * (mapping_rate / 0.01)  # our layers apply .01
     return kept, warnings
 
 

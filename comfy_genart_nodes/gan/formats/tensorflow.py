@@ -69,8 +69,7 @@ def read(tree: Any, name: str) -> NetworkFile:
     _refuse_others(variables, settings, name)
     tensors = _renamed(variables)
     spec = stylegan2_tensors.spec_of(tensors, name)
-    rate = settings.get("mapping_lrmul", 0.01)
-    rate = rate if isinstance(rate, (int, float)) else 0.01
+    rate = settings.get("mapping_lrmul")
     finished, warnings = stylegan2_tensors.finish(tensors, spec, rate, name)
     known = {*_SHAPES.split(), *_WITHOUT_EFFECT.split(), *_FIXED, "mapping_lrmul"}
     for key in sorted(map(str, settings.keys() - known)):
