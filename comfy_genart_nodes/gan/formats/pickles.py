@@ -84,7 +84,7 @@ class _Machine:
                 raise RefusedError("has more parts than any network")
             if code not in _STEPS:
                 raise RefusedError(
-                    f"uses the pickle instruction {code:#04x}, which no network needs"
+                    f"is no pickle, or has an instruction ({code:#04x}) that no network needs"
                 )
             _STEPS[code](self)
         self.position += 1
@@ -182,7 +182,7 @@ class _Machine:
         if isinstance(target, Record):
             target.pairs.extend(pairs)
         elif isinstance(target, dict):
-            target.update((key(name), value) for name, value in pairs)
+            target.update((_key(name), value) for name, value in pairs)
         else:
             raise RefusedError("sets items in what is no dict")
 
@@ -191,7 +191,7 @@ class _Machine:
         parts, target = self.since_mark(), self.stack[-1]
         if not isinstance(target, set):
             raise RefusedError("adds members to what is no set")
-        target.update(map(key, parts))
+        target.update(map(_key, parts))
 
     def call(self) -> Record:
         """Note a call."""
@@ -224,6 +224,11 @@ class _Machine:
         found = self.stack[-count:]
         del self.stack[-count:]
         return found
+
+
+def _key(value: Any) -> Any:
+    """What may be a key, or a record that may become one."""
+    return value if isinstance(value, Record) else key(value)
 
 
 def _protocol(machine: _Machine) -> None:
@@ -268,8 +273,8 @@ _PUSHES: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x87": lambda m: tuple(m.top(3)),
     b"t": lambda m: tuple(m.since_mark()),
     b"l": _Machine.since_mark,
-    b"d": lambda m: {key(name): value for name, value in m.pair_up(m.since_mark())},
-    b"\x91": lambda m: frozenset(map(key, m.since_mark())),
+    b"d": lambda m: {_key(name): value for name, value in m.pair_up(m.since_mark())},
+    b"\x91": lambda m: frozenset(map(_key, m.since_mark())),
     b"g": lambda m: m.memo[int(m.line(_LINE))],
     b"h": lambda m: m.memo[m.number("<B")],
     b"j": lambda m: m.memo[m.number("<I")],

@@ -24,7 +24,7 @@ class Name(NamedTuple):
     name: str
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Record:
     """What a pickle would have made by a call.
 
@@ -41,6 +41,9 @@ class Record:
     state: Any = None
     items: list[Any] = field(default_factory=list)
     pairs: list[tuple[Any, Any]] = field(default_factory=list)
+
+    def __repr__(self) -> str:  # short, whatever it holds
+        return f"<{self.callee.module}.{self.callee.name}>"
 
 
 @dataclass(slots=True)
@@ -179,7 +182,7 @@ def _holds(node: Any) -> bool:
 
 
 def key(value: Any) -> Any:
-    """A value as it may be a key or a member of a set: short to compare, whatever it is.
+    """A value that may be a key or a member of a set: quick to compare and to show.
 
     Raises:
         RefusedError: for containers, and for numbers made to collide.
@@ -187,8 +190,6 @@ def key(value: Any) -> Any:
     for part in value if type(value) is tuple else (value,):
         if isinstance(part, int) and abs(part) >> 60:
             raise RefusedError("has a number as a key that no network needs")
-        if not isinstance(part, (*_KEYS, Name)) and not (
-            isinstance(part, Record) and part is value
-        ):
+        if not isinstance(part, (*_KEYS, Name)):
             raise RefusedError("has a key that is neither text nor number")
     return value

@@ -101,7 +101,7 @@ def _dict(pairs: Iterable[Any]) -> dict[Any, Any]:
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise RefusedError("has a dict that is none")
-        made[pair[0] if isinstance(pair[0], Tensor) else key(pair[0])] = pair[1]
+        made[key(pair[0])] = pair[1]
     return made
 
 
