@@ -110,7 +110,10 @@ def _plain(state: State, name: str) -> State:
                 f"{name} is not whole: the spectral normalisation of its tensor {layer} is missing "
                 "or of another shape."
             )
-        plain[layer] = tensor.float() / (u @ matrix.flatten(1) @ v)
+        norm = u @ matrix.flatten(1) @ v
+        if not (norm.isfinite() and norm):
+            raise GenartError(f"{name} is damaged: the norm of its tensor {layer} is {norm:g}.")
+        plain[layer] = tensor.float() / norm
     return plain
 
 

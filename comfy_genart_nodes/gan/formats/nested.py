@@ -8,6 +8,7 @@ from .modules import as_module, state_dict
 from .state_dicts import State, tensors
 
 _WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)+")  # of parallel and of compiled networks
+_SHOWN = 100  # letters of a path, which a file can make as long as it likes
 
 
 def state_dicts(tree: Any, path: str = "") -> Iterator[tuple[str, State]]:
@@ -28,12 +29,16 @@ def state_dicts(tree: Any, path: str = "") -> Iterator[tuple[str, State]]:
     own = {_WRAPPERS.sub("", name, count=1): tensor for name, tensor in tensors(tree).items()}
     if own:
         yield path, own
-    words = {name.split(".")[0]: None for name in own if "." in name}
-    for word in words if len(words) > 1 else ():
-        yield _join(path, word), tensors(own, f"{word}.")
+    parts: dict[str, State] = {}
+    for name, tensor in own.items():
+        word, _, rest = name.partition(".")
+        if rest:
+            parts.setdefault(word, {})[rest] = tensor
+    if len(parts) > 1:
+        yield from ((_join(path, word), part) for word, part in parts.items())
     for key, value in tree.items():
         yield from state_dicts(value, _join(path, str(key)))
 
 
 def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+    return f"{path}.{key}"[:_SHOWN] if path else key[:_SHOWN]
