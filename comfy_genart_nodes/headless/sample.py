@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import GenartError
 from . import gan_options, gan_output
+from .gan import open_told
 from .train import best_device
 
 if TYPE_CHECKING:
@@ -121,12 +122,11 @@ class _Part:
 
 
 def _sample(args: argparse.Namespace) -> int:
-    from ..gan.formats.opening import open_gan
     from ..gan.latent_files import KEYWORD, to_text
     from ..gan.latents import NO_SEED
 
     settings = gan_options.read_settings(args)
-    gan = open_gan(args.file)
+    gan = open_told(args.file)
     latent = gan_options.read_latents(args, gan)
     mixes = gan_options.read_mixes(args.mix, gan, latent)
     folder = args.out or (None if args.raw else Path("samples"))
