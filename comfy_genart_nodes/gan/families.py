@@ -4,12 +4,25 @@ import dataclasses
 from typing import Any, get_args, get_origin
 
 from ..errors import GenartError
+from .dcgan import DCGAN, DCGANSpec
+from .fastgan import FastGAN, FastGANSpec
 from .generator import Generator, Spec
+from .lightweight import Lightweight, LightweightSpec
+from .lucidrains import Lucidrains, LucidrainsSpec
+from .r3gan import R3GAN, R3GANSpec
 from .spec import StyleGAN2Spec
 from .stylegan2 import StyleGAN2
+from .stylegan3 import StyleGAN3
+from .stylegan3_spec import StyleGAN3Spec
 
 FAMILIES: dict[str, tuple[type, type[Generator]]] = {
+    DCGAN.family: (DCGANSpec, DCGAN),
+    FastGAN.family: (FastGANSpec, FastGAN),
+    Lightweight.family: (LightweightSpec, Lightweight),
+    Lucidrains.family: (LucidrainsSpec, Lucidrains),
+    R3GAN.family: (R3GANSpec, R3GAN),
     StyleGAN2.family: (StyleGAN2Spec, StyleGAN2),
+    StyleGAN3.family: (StyleGAN3Spec, StyleGAN3),
 }
 """Spec and generator of each family."""
 
