@@ -1,4 +1,4 @@
-"""Laws of seeds, batches and paths of GAN latents."""
+"""Laws of seeds, batches, spaces and paths of GAN latents."""
 
 import numpy as np
 import pytest
@@ -98,6 +98,26 @@ def test_a_loop_has_no_seam():
     made = paths.path(keys(3), 60, "slerp z", True).tensor
     steps = (made.roll(-1, 0) - made).norm(dim=1)
     assert steps[-1] < 1.2 * steps[-10:-1].max() and steps[-1] > 0.8 * steps[-10:-1].min()
+
+
+@pytest.mark.parametrize("mode", ["slerp z", "lerp w"])
+def test_a_long_walk_passes_where_a_short_one_does(mode, gan):
+    short, long = (paths.path(keys(3), n, mode, True, gan) for n in (600, 3000))
+    assert torch.equal(long.tensor[::5], short.tensor) and long.seeds[::5] == short.seeds
+    steps = (long.tensor.roll(-1, 0) - long.tensor).norm(dim=-1)
+    assert steps.max() < 3 * steps.mean()  # no jump anywhere
+
+
+def test_every_layer_has_a_w_of_its_own_and_foreign_shapes_are_refused(gan):
+    spread = latents.to_w_plus(gan.generator, keys())
+    mapped = latents.to_w(gan.generator, keys()).tensor
+    assert spread.space == "w+" and spread.tensor.shape == (4, SPEC.num_ws, SPEC.w_dim)
+    assert all(torch.equal(layer, mapped) for layer in spread.tensor.unbind(dim=1))
+    assert torch.equal(latents.to_w_plus(gan.generator, spread).tensor, spread.tensor)
+    for space, shape, said in (("w", (1, 9), "9 numbers"), ("w+", (1, 3, 32), "3 layers")):
+        with pytest.raises(GenartError, match=said):
+            foreign = latents.GANLatent(space, torch.zeros(shape), None, (0,), "")
+            latents.to_w_plus(gan.generator, foreign)
 
 
 def test_slerp_keeps_norms_and_turns_evenly():
