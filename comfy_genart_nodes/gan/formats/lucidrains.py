@@ -9,6 +9,7 @@ from torch import Tensor
 from ...errors import GenartError
 from ..lucidrains import Lucidrains, LucidrainsSpec
 from .network_file import NetworkFile
+from .records import shown
 from .state_dicts import TRAINERS_TERMS, State, rename, shape, tensors, with_mean_w, without_ones
 
 _RATE = 0.1
@@ -70,7 +71,7 @@ def read(tree: Any, name: str) -> NetworkFile:
     ours["mean"] = torch.zeros(spec.w_dim)
     info = {
         "format": "lucidrains/stylegan2-pytorch",
-        "version": str(tree.get("version", "before 1.2.5"))[:20],
+        "version": shown(tree.get("version", "before 1.2.5")),
         "licence": TRAINERS_TERMS,
     }
     return with_mean_w(NetworkFile(Lucidrains.family, spec, ours, info), "mean", name)

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .records import Record
+from .records import Record, shown
 
 _PERSISTENT = ("torch_utils.persistence", "_reconstruct_persistent_obj")
 
@@ -63,7 +63,7 @@ def as_module(value: object) -> Module | None:
         meta = value.args[0] if value.args else None
         if not isinstance(meta, dict):
             return None
-        kind, attributes = str(meta.get("class_name")), meta.get("state")
+        kind, attributes = shown(meta.get("class_name")), meta.get("state")
         version = meta.get("version") if isinstance(meta.get("version"), int) else 0
     if not isinstance(attributes, dict) or not {"_parameters", "_modules"} <= attributes.keys():
         return None

@@ -6,6 +6,7 @@ called. Nothing is imported or run, and no length is believed before it is compa
 left of the file. Opcodes that no such file needs are refused, like everything unknown.
 """
 
+import codecs
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -257,7 +258,7 @@ _PUSHES: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x8c": lambda m: m.text("<B"),
     b"X": lambda m: m.text("<I"),
     b"\x8d": lambda m: m.text("<Q"),
-    b"V": lambda m: str(m.line(m.left()), "raw-unicode-escape"),
+    b"V": lambda m: codecs.raw_unicode_escape_decode(m.line(m.left()))[0],
     b"U": lambda m: m.old_text("<B"),
     b"T": lambda m: m.old_text("<i"),
     b"C": lambda m: m.raw("<B"),
