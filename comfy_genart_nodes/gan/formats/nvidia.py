@@ -19,6 +19,7 @@ from ..stylegan3_spec import StyleGAN3Spec
 from . import mapping_tensors, r3gan_tensors, stylegan2_tensors
 from .modules import Module, as_module, state_dict, walk
 from .network_file import NetworkFile
+from .records import shown
 from .state_dicts import shape, tensors
 
 OWN_TERMS = (
@@ -28,6 +29,7 @@ OWN_TERMS = (
 """What is known of the licence of networks from NVIDIA's tools."""
 
 _R3GAN_TERMS = "Whoever trained it decides on its use; the code of R3GAN names no licence."
+_CONV = re.compile(r"\.conv1$")
 _ACTIVATED = re.compile(r"synthesis\.b\d+\.conv[01]|mapping\.fc\d+")
 _STYLEGAN2 = (
     "w_dim img_resolution img_channels channel_base channel_max num_fp16_res architecture "
@@ -59,7 +61,13 @@ def read(tree: Any, name: str) -> NetworkFile:
     """
     parts = _parts(tree)
     network, warnings = _generator(parts, name)
-    found = _kind(network, name)(network, name)
+    reader = _reader(network)
+    if reader is None:
+        raise GenartError(
+            f"{name} holds a network of the kind {network.kind[:60]!r}, which is not known here: "
+            "StyleGAN2, StyleGAN3 and R3GAN are."
+        )
+    found = reader(network, name)
     info = {**found.info, **_training(parts)}
     return NetworkFile(found.family, found.spec, found.tensors, info, (*warnings, *found.warnings))
 
@@ -72,11 +80,12 @@ def _parts(tree: object) -> dict[Any, Any]:
 
 
 def _network(value: object) -> Module | None:
-    """A network: a module, or a `state_dict` with the names of one, taken as a module."""
+    """A network of these tools: a module, or a `state_dict` with the names of one, taken as one."""
     state = tensors(value)
-    if stylegan2_tensors.matches(state) or r3gan_tensors.matches(state):
-        return Module("state_dict", {"_buffers": state}, None)
-    return as_module(value)
+    module = Module("state_dict", {"_buffers": state}, None) if state else as_module(value)
+    if module is not None and (module.persistence is not None or _reader(module) is not None):
+        return module
+    return None
 
 
 def _generator(parts: dict[Any, Any], name: str) -> tuple[Module, tuple[str, ...]]:
@@ -92,19 +101,15 @@ def _generator(parts: dict[Any, Any], name: str) -> tuple[Module, tuple[str, ...
     )
 
 
-def _kind(network: Module, name: str) -> Callable[[Module, str], NetworkFile]:
-    """The function that reads this network."""
+def _reader(network: Module) -> Callable[[Module, str], NetworkFile] | None:
+    """The function that reads this network, None where it is not known."""
     state = state_dict(network)
     if r3gan_tensors.matches(state):
         return _r3gan
     if stylegan2_tensors.matches(state):
         return _stylegan2
-    if "synthesis.input.freqs" in state:
-        return _stylegan3
-    raise GenartError(
-        f"{name} holds a network of the kind {network.kind[:60]!r} that is not known here: "
-        "StyleGAN2, StyleGAN3 and R3GAN are."
-    )
+    synthesis = network.children.get("synthesis")
+    return _stylegan3 if synthesis is not None and "input" in synthesis.children else None
 
 
 def _r3gan(network: Module, name: str) -> NetworkFile:
@@ -118,7 +123,10 @@ def _stylegan2(network: Module, name: str) -> NetworkFile:
     parts = dict(walk(network))
     _refuse_activations(parts, name)
     state = state_dict(network)
-    spec = stylegan2_tensors.spec_of(state, name)
+    clamps = [
+        each.attributes.get("conv_clamp") for path, each in parts.items() if _CONV.search(path)
+    ]
+    spec = stylegan2_tensors.spec_of(state, name, clamps[0] if clamps else None)
     finished, warnings = stylegan2_tensors.finish(state, spec, _mapping_rate(parts), name)
     if network.kind == "state_dict":
         tool = "StyleGAN2 (PyTorch state_dict)"
@@ -137,7 +145,7 @@ def _stylegan3(network: Module, name: str) -> NetworkFile:
     synthesis = parts["synthesis"]
     settings = {**synthesis.settings, **synthesis.attributes}
     w_dim = shape(state, "synthesis.input.affine.weight", 2, name)[1]
-    values: dict[str, Any] = {}
+    resolution, values = settings.get("img_resolution"), dict[str, Any]()
     for field in dataclasses.fields(StyleGAN3Spec):
         value = settings.get(field.name)
         if isinstance(value, (bool, int, float)) and math.isfinite(value):
@@ -145,7 +153,7 @@ def _stylegan3(network: Module, name: str) -> NetworkFile:
     if settings.get("conv_clamp", 0) is None:
         values["conv_clamp"] = 0.0
     values |= {
-        "resolution": settings.get("img_resolution"),
+        "resolution": resolution if isinstance(resolution, int) else 0,
         **mapping_tensors.sizes(state, w_dim, name),
     }
     spec = StyleGAN3Spec(**values)
@@ -163,7 +171,7 @@ def _refuse_activations(parts: dict[str, Module], name: str) -> None:
         activation = module.attributes.get("activation", "lrelu")
         if _ACTIVATED.fullmatch(path) and activation != "lrelu":
             raise GenartError(
-                f"{name} uses the activation {str(activation)[:40]!r} in {path}; only networks "
+                f"{name} uses the activation {shown(activation)!r} in {path}; only networks "
                 "with 'lrelu' can be read."
             )
 

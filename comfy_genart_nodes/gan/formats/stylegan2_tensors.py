@@ -25,7 +25,7 @@ def matches(tensors: dict[str, Tensor]) -> bool:
     return any(_SIDE.fullmatch(key) for key in tensors) and "mapping.fc0.weight" in tensors
 
 
-def spec_of(tensors: dict[str, Tensor], name: str) -> StyleGAN2Spec:
+def spec_of(tensors: dict[str, Tensor], name: str, conv_clamp: object = None) -> StyleGAN2Spec:
     """The spec that the shapes tell.
 
     Of all channel bases that give these widths, the least.
@@ -33,6 +33,7 @@ def spec_of(tensors: dict[str, Tensor], name: str) -> StyleGAN2Spec:
     Args:
         tensors: the network's, at least its weights.
         name: of the file, for the message.
+        conv_clamp: the spec's, which no shape tells; anything but a number stands for none.
 
     Raises:
         GenartError: when tensors are missing or no StyleGAN2 has such shapes.
@@ -52,6 +53,7 @@ def spec_of(tensors: dict[str, Tensor], name: str) -> StyleGAN2Spec:
         channel_base=max(side * width for side, width in widths.items()),
         channel_max=max(widths.values()),
         architecture=_architecture(tensors, sides),
+        conv_clamp=float(conv_clamp) if isinstance(conv_clamp, (int, float)) else 0.0,
         **mapping_tensors.sizes(tensors, w_dim, name),
     )
 

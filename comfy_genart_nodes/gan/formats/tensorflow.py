@@ -19,7 +19,7 @@ from ..stylegan2 import StyleGAN2
 from . import stylegan2_tensors
 from .network_file import NetworkFile
 from .nvidia import OWN_TERMS
-from .records import Name, Record
+from .records import Name, Record, shown
 
 _NETWORK = Name("dnnlib.tflib.network", "Network")
 _SYNTHESIS = re.compile(
@@ -29,13 +29,14 @@ _SYNTHESIS = re.compile(
 _MAPPING = re.compile(r"mapping/(Dense(\d{1,3})|LabelEmbed)/(weight|bias)")
 _LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb", "Skip": "skip"}
 _AFFINE = {"mod_weight": "affine.weight", "mod_bias": "affine.bias"}
-_SHAPES = (
+_USED = (
     "latent_size label_size dlatent_size resolution num_channels mapping_layers label_fmaps "
-    "mapping_fmaps fmap_base fmap_max fmap_min fmap_decay architecture use_noise"
+    "mapping_fmaps fmap_base fmap_max fmap_min fmap_decay architecture use_noise "
+    "conv_clamp mapping_lrmul"
 )
 _WITHOUT_EFFECT = (
     "truncation_psi truncation_cutoff style_mixing_prob structure num_fp16_res w_avg_beta "
-    "dlatent_avg_beta randomize_noise fused_modconv impl gpu_impl dtype conv_clamp"
+    "dlatent_avg_beta randomize_noise fused_modconv impl gpu_impl dtype"
 )
 _FIXED: dict[str, list[Any]] = {
     "nonlinearity": ["lrelu"],
@@ -68,10 +69,10 @@ def read(tree: Any, name: str) -> NetworkFile:
     settings = settings if isinstance(settings, dict) else {}
     _refuse_others(variables, settings, name)
     tensors = _renamed(variables)
-    spec = stylegan2_tensors.spec_of(tensors, name)
+    spec = stylegan2_tensors.spec_of(tensors, name, settings.get("conv_clamp"))
     rate = settings.get("mapping_lrmul")
     finished, warnings = stylegan2_tensors.finish(tensors, spec, rate, name)
-    known = {*_SHAPES.split(), *_WITHOUT_EFFECT.split(), *_FIXED, "mapping_lrmul"}
+    known = {*_USED.split(), *_WITHOUT_EFFECT.split(), *_FIXED}
     for key in sorted(map(str, settings.keys() - known)):
         warnings.append(f"Its setting {key[:40]} is unknown and was left aside.")
     info = {"format": "StyleGAN2 (TensorFlow)", "licence": OWN_TERMS}
@@ -89,7 +90,8 @@ def _state(network: Record) -> dict[Any, Any]:
 def _variables(state: dict[Any, Any], prefix: str = "") -> dict[str, Tensor]:
     """Every variable of a network and its components, under its path."""
     found = {}
-    for pair in state.get("variables") or ():
+    variables = state.get("variables")
+    for pair in variables if isinstance(variables, (list, tuple)) else ():
         match pair:
             case (str(key), Tensor() as value):
                 found[prefix + key] = value
@@ -119,9 +121,9 @@ def _refuse_others(variables: dict[str, Tensor], settings: dict[Any, Any], name:
         raise GenartError(f"{name} holds a TensorFlow network that is no StyleGAN2 generator.")
     for key, values in _FIXED.items():
         if settings.get(key, values[0]) not in values:
-            shown = str(settings[key])[:40]
             raise GenartError(
-                f"{name} was made with {key} {shown!r}; only {values[0]!r} can be read."
+                f"{name} was made with {key} {shown(settings[key])!r}; only {values[0]!r} can be "
+                "read."
             )
 
 
