@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import GenartError
-from .generator import Generator, Look, Noise
+from .generator import Look, Noise
 from .lucidrains_layers import Attention, blur
+from .unmapped import Unmapped
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class Block(nn.Module):
         return blur(x) if self.spec.blurred else x
 
 
-class Lightweight(Generator):
+class Lightweight(Unmapped):
     """A generator of lucidrains' lightweight-gan.
 
     Args:
@@ -217,25 +218,17 @@ class Lightweight(Generator):
         self.out = nn.Conv2d(spec.widths[-1], spec.img_channels, 3, padding=1)
 
     @property
-    def w_avg(self) -> Tensor:
-        """Zeros `[z_dim]`: truncation scales z."""
-        return self.start.weight.new_zeros(self.spec.z_dim)
-
-    @property
     def working_bytes(self) -> int:
         """In float32, three copies of the widest features that grow and of their gates."""
         pairs = pairwise((self.spec.z_dim, *self.spec.widths))
         sizes = [(a + 2 * b) * (8 << i) ** 2 for i, (a, b) in enumerate(pairs)]
         return 4 * 3 * max(sizes)
 
-    def map(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
-        """The same `z [n, z_dim]`."""
-        return z.float()
-
     def synthesize(self, ws: Tensor, look: Look) -> Tensor:
         """`ws [n, 1, z_dim]` to pictures `[n, img_channels, h, w]`, about -1..1."""
         x = F.glu(self.start(ws[:, 0, :, None, None]), dim=1)
         x = F.normalize(x, dim=1)
+        x = x.contiguous(memory_format=torch.channels_last)  # 1.6 times as fast on a CPU
         weights: dict[int, Tensor] = {}
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)

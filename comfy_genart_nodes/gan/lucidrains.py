@@ -222,7 +222,7 @@ class Lucidrains(Generator):
             x = self.const.expand(len(ws), -1, -1, -1)
         else:
             x = self.start(ws.mean(dim=1)[:, :, None, None])
-        x = self.conv(x)
+        x = self.conv(x).contiguous(memory_format=torch.channels_last)  # twice as fast on a CPU
         picture: Tensor | None = None
         for block, w in zip(self.blocks, ws.unbind(1), strict=True):
             if picture is not None:

@@ -94,6 +94,7 @@ def test_what_is_not_such_a_network_gets_a_sentence(plain, repository):
     refused(tree, {"GE.layers.3.0.2.1.weight": None}, "layers.3.0.2.1.weight")
     refused(tree, {"GE.layers.3.0.4.running_var": None}, "blocks.3.conv.running_var")
     refused(tree, {"GE.layers.3.0.4.weight": torch.ones(3)}, "blocks.3.conv")
+    refused(tree, {"GE.layers.3.0.3.weight": torch.ones(3)}, "blocks.3.conv")
     refused(tree, {"GE.layers.3.0.0.net.0.bias": None}, "blocks.3.shuffle.bias")
     refused(tree, {"GE.out_conv.weight": torch.ones(3)}, "out_conv.weight")
     refused(tree, {"GE.layers.1.1.net.0.weight": torch.ones(())}, "excite.squeeze.weight")

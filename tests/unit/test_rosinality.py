@@ -84,6 +84,7 @@ def test_what_is_not_such_a_network_gets_a_sentence(state):
     refused({"convs.2.conv.weight": torch.zeros(1, 9, 16, 3, 3)}, "b16.conv0")
     refused({"style.2.weight": torch.zeros(16, 8)}, "fc1")
     refused({"conv1.conv.weight": torch.zeros(())}, "b4.conv1")
+    refused({"convs.88.noise.weight": torch.ones(1)}, "noise_strength")  # of side 2**47
     refused({"to_rgbs.0.iwt.ll": torch.zeros(2, 2)}, "iwt")  # SWAGAN, of wavelets
     refused({"convs.0.conv.blur.kernel": torch.ones(4, 4)}, "filter")
     refused({"latent_avg": torch.zeros(7)}, "w_avg")

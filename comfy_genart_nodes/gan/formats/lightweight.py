@@ -8,6 +8,7 @@ from torch import Tensor
 from ...errors import GenartError
 from ..lightweight import Lightweight, LightweightSpec
 from .network_file import NetworkFile
+from .records import shown
 from .state_dicts import TRAINERS_TERMS, State, rename, shape, tensors, without_ones
 
 _EPSILON = 1e-5
@@ -68,7 +69,7 @@ def read(tree: Any, name: str) -> NetworkFile:
         GenartError: when tensors are missing, of other shapes, or of a version before 0.16.
     """
     state = tensors(tree["GAN"], "GE.")
-    written = str(tree.get("version", ""))[:20]
+    written = shown(tree.get("version", ""))
     version = tuple(int(number) for number in re.findall(r"\d{1,4}", written)[:3])
     spec = _spec(state, version, name)
     old = spec.growing != "shuffle" and version < _ADDED_CONTEXT
@@ -140,11 +141,12 @@ def _fold(state: State, layer: str, axis: int, name: str) -> None:
         norm[part] = state.pop(f"norm.{layer}.{part}")
     count = shape(state, f"{layer}.weight", 4, name)[axis]
     lengths = {len(tensor) for tensor in norm.values()}
-    if lengths | {*shape(state, f"{layer}.bias", 1, name)} != {count}:
+    gain = layer.removesuffix("conv") + "noise_gain"
+    noises = shape(state, gain, 1, name) if gain in state else (1,)
+    if lengths | {*shape(state, f"{layer}.bias", 1, name)} != {count} or noises != (1,):
         raise GenartError(f"{name} is not whole: the parts of its layer {layer} do not fit.")
     scale = norm["weight"] * (norm["running_var"] + _EPSILON).rsqrt()
     state[f"{layer}.weight"] = state[f"{layer}.weight"] * scale.view(-1, *[1] * (3 - axis))
     state[f"{layer}.bias"] = (state[f"{layer}.bias"] - norm["running_mean"]) * scale + norm["bias"]
-    gain = layer.removesuffix("conv") + "noise_gain"
     if gain in state:
         state[gain] = state[gain] * scale

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..spec import resolutions
 from ..stylegan2 import StyleGAN2
 from . import stylegan2_tensors
 from .network_file import NetworkFile
@@ -74,7 +75,7 @@ def read(tree: Any, name: str) -> NetworkFile:
     ours = {key: _converted(key, tensor.float()) for key, tensor in renamed.items()}
     ours = stylegan2_tensors.without_filters(ours, ".kernel", name)
     spec = stylegan2_tensors.spec_of(ours, name)
-    warnings = _add_noise(ours)
+    warnings = _add_noise(ours, spec.resolution)
     ours[_W_AVG] = torch.zeros(spec.w_dim)
     info = {"format": "rosinality/stylegan2-pytorch", "licence": OWN_TERMS, **_training(tree)}
     file = NetworkFile(StyleGAN2.family, spec, ours, info, warnings)
@@ -93,15 +94,16 @@ def _converted(key: str, tensor: Tensor) -> Tensor:
     return without_ones(tensor, axes) if re.match(r"synthesis\..*(const|weight)", key) else tensor
 
 
-def _add_noise(ours: State) -> tuple[str, ...]:
+def _add_noise(ours: State, resolution: int) -> tuple[str, ...]:
     """Constant noise where the file, an early one, has none; and a sentence on it."""
-    convs = [key for key in ours if key.endswith(".noise_strength")]
-    lacking = [key for key in convs if key.replace("strength", "const") not in ours]
     generator = torch.Generator().manual_seed(0)
-    for key in sorted(lacking):
-        side = int(key.split(".")[1][1:])
-        ours[key.replace("strength", "const")] = torch.randn(side, side, generator=generator)
-    return ("It holds no constant noise: it was drawn anew.",) if lacking else ()
+    drawn = False
+    for side in resolutions(resolution):
+        for conv in (f"synthesis.b{side}.conv0", f"synthesis.b{side}.conv1"):
+            if f"{conv}.noise_strength" in ours and f"{conv}.noise_const" not in ours:
+                ours[f"{conv}.noise_const"] = torch.randn(side, side, generator=generator)
+                drawn = True
+    return ("It holds no constant noise: it was drawn anew.",) if drawn else ()
 
 
 def _training(tree: Any) -> dict[str, Any]:
