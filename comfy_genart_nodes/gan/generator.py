@@ -4,7 +4,7 @@ z (and a class) is mapped to w; synthesis takes one w a layer and makes a pictur
 a mapping network take part with w = z (and the embedded class) and a single layer.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol
 
 import torch
@@ -63,6 +63,12 @@ class Noise:
             return torch.randn(count, 1, height, width, generator=self.generators[0]).to(device)
         drawn = [torch.randn(1, 1, height, width, generator=g) for g in self.generators]
         return torch.cat(drawn).to(device)
+
+    def pick(self, picture: int) -> "Noise":
+        """The noise of one picture of the batch."""
+        if not self.generators or len(self.generators) == 1:
+            return self
+        return replace(self, generators=[self.generators[picture]])
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from . import filters
 
-_SLOPE = 0.2
+SLOPE = 0.2
 
 
 def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU that keeps the second moment of a normal input (slope .2, gain sqrt 2)."""
-    return F.leaky_relu(x, _SLOPE) * math.sqrt(2)
+    return F.leaky_relu(x, SLOPE) * math.sqrt(2)
 
 
 def normalize(x: Tensor) -> Tensor:
@@ -32,6 +32,15 @@ def full_precision(x: Tensor) -> AbstractContextManager[Any]:
     if x.device.type in ("cpu", "cuda", "mps", "xpu"):
         return torch.autocast(x.device.type, enabled=False)
     return nullcontext()
+
+
+def reuse(x: Tensor) -> Tensor | None:
+    """`x` where a result may take its memory (`out=reuse(x)`); None where gradients need it.
+
+    Fresh memory costs a CPU more than most of what is computed into it. A compiler plans for
+    itself.
+    """
+    return None if torch.is_grad_enabled() or torch.compiler.is_compiling() else x
 
 
 class Linear(nn.Module):

@@ -1,5 +1,6 @@
 """What decides the shapes of a network. Light: a command line can know it without torch."""
 
+import math
 from dataclasses import dataclass
 
 from ..errors import GenartError
@@ -37,7 +38,9 @@ class StyleGAN2Spec:
         channel_base: a block of side r has `channel_base / r` channels, ...
         channel_max: ... at most this many.
         mapping_layers: layers of the mapping network.
-        architecture: "skip" (each block adds to the picture) or "resnet".
+        architecture: "skip" (each block adds to the picture), "resnet" or "orig" (a plain chain).
+        conv_clamp: largest magnitude of features, in networks trained with half precision;
+            0 for no limit.
     """
 
     resolution: int = 256
@@ -49,13 +52,17 @@ class StyleGAN2Spec:
     channel_max: int = 512
     mapping_layers: int = 8
     architecture: str = "skip"
+    conv_clamp: float = 0.0
 
     def __post_init__(self) -> None:
         resolutions(self.resolution)
-        if self.architecture not in ("skip", "resnet"):
+        if self.architecture not in ("skip", "resnet", "orig"):
             raise GenartError(
-                f"A StyleGAN2 generator has architecture skip or resnet, not {self.architecture}."
+                "A StyleGAN2 generator has architecture skip, resnet or orig, not "
+                f"{self.architecture}."
             )
+        if not 0 <= self.conv_clamp < math.inf:
+            raise GenartError(f"A StyleGAN2 cannot have conv_clamp {self.conv_clamp}.")
         for name in ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max"):
             if not 1 <= getattr(self, name) <= 1 << 20:
                 raise GenartError(f"A StyleGAN2 cannot have {name} {getattr(self, name)}.")
