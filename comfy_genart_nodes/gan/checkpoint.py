@@ -80,8 +80,8 @@ def read_header(path: Path) -> dict[str, Any]:
         version = int(header["format"])
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise GenartError(
-            f"{path.name} is a safetensors file, but not of this pack: it has no 'genart' "
-            "header. Files of other tools must be converted first."
+            f"{path.name} is a safetensors file, but not of this pack: it has no 'genart' header; "
+            "open other tools' networks in the files those tools wrote."
         ) from error
     if version > FORMAT:
         raise GenartError(
@@ -143,7 +143,7 @@ def assemble(
         wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
         raise GenartError(
             f"{name} does not hold what its own header says: tensor {wrong} is missing or of "
-            "another shape. Save or download it again."
+            "another shape; save or download it again."
         )
     copies = {key: tensor.to(torch.float32, copy=True) for key, tensor in tensors.items()}
     generator.load_state_dict(copies, assign=True)
