@@ -13,7 +13,7 @@ from comfy_genart_nodes.gan.formats.torch_files import open_pickle
 from comfy_genart_nodes.gan.generator import Look
 from comfy_genart_nodes.gan.latents import GANLatent, from_seeds
 from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.r3gan import R3GAN, R3GANSpec
+from comfy_genart_nodes.gan.r3gan import R3GAN, R3GANSpec, ResidualBlock
 from comfy_genart_nodes.gan.sampling import Settings, sample
 
 SMALL = R3GANSpec((8, 8, 4), (4, 4, 2), (1, 2, 1), z_dim=6, c_dim=5, embed_dim=3)
@@ -75,6 +75,18 @@ def test_training_begins_with_blocks_that_do_nothing(small):
     torch.nn.init.constant_(small.MainLayers[1].Layers[1].LinearLayer3.Layer.weight, 0.5)
     bent = small.synthesize(a + b, look) - small.synthesize(a, look) - small.synthesize(b, look)
     assert bent.abs().max() > 0.01
+
+
+def test_strips_make_the_same_pictures_as_the_whole():
+    spec = R3GANSpec((4,) * 6, (2,) * 6, (1,) * 6, kernel=5, z_dim=6)
+    network = R3GAN(spec).eval()
+    initialise(network, 0)
+    for block in (each for each in network.modules() if isinstance(each, ResidualBlock)):
+        torch.nn.init.normal_(block.LinearLayer3.Layer.weight, generator=torch.Generator())
+    w = torch.randn(2, 1, 6, generator=torch.Generator().manual_seed(0))
+    whole = network.synthesize(w, Look())
+    with torch.no_grad():
+        close(network.synthesize(w, Look()), whole)
 
 
 def test_everything_learns():
