@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, get_args, get_origin
 
-from ..errors import GenartError
+from ..errors import GenartError, shown
 from .dcgan import DCGAN, DCGANSpec
 from .fastgan import FastGAN, FastGANSpec
 from .generator import Generator, Spec
@@ -26,6 +26,8 @@ FAMILIES: dict[str, tuple[type, type[Generator]]] = {
 }
 """Spec and generator of each family."""
 
+_MANY, _LARGE = 32, 2**31  # more than any network's setting has, or is
+
 
 def read_spec(family: object, settings: object, name: str) -> Spec:
     """The spec that a file's header describes.
@@ -39,13 +41,17 @@ def read_spec(family: object, settings: object, name: str) -> Spec:
         GenartError: when the family or a setting is unknown, or a value is out of bounds.
     """
     if not isinstance(family, str) or family not in FAMILIES or not isinstance(settings, dict):
-        raise GenartError(f"{name} holds a network of family {family!r}, which is not known here.")
+        raise GenartError(
+            f"{name} holds a network of family {shown(family)!r}, which is not known here."
+        )
     spec_type = FAMILIES[family][0]
     types = {field.name: field.type for field in dataclasses.fields(spec_type)}
     values = {}
     for key, value in settings.items():
         if key not in types or not _fits(value, types[key]):
-            raise GenartError(f"{name} has the unknown network setting {key}={value!r}.")
+            raise GenartError(
+                f"{name} has the unknown network setting {shown(key)}={shown(value)}."
+            )
         values[key] = tuple(value) if isinstance(value, list) else value
     return spec_type(**values)
 
@@ -54,7 +60,9 @@ def _fits(value: Any, wanted: Any) -> bool:
     """Whether a value from JSON is what a spec's field holds: a number, a text, or several."""
     if get_origin(wanted) is tuple:
         item = get_args(wanted)[0]
-        return isinstance(value, list) and all(type(each) is item for each in value)
+        return isinstance(value, list) and len(value) < _MANY and all(_fits(v, item) for v in value)
+    if wanted is int and type(value) is int:
+        return abs(value) < _LARGE
     return type(value) is wanted
 
 

@@ -5,10 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ...errors import GenartError
+from ...errors import GenartError, shown
 from ..lightweight import Lightweight, LightweightSpec
 from .network_file import NetworkFile
-from .records import shown
 from .state_dicts import TRAINERS_TERMS, State, rename, shape, tensors, without_ones
 
 _EPSILON = 1e-5

@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import GenartError
+from ...errors import GenartError, shown
 from ..lucidrains import Lucidrains, LucidrainsSpec
 from .network_file import NetworkFile
-from .records import shown
 from .state_dicts import TRAINERS_TERMS, State, rename, shape, tensors, with_mean_w, without_ones
 
 _RATE = 0.1

@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .records import Record, shown
+from ...errors import shown
+from .records import Record
 
 _PERSISTENT = ("torch_utils.persistence", "_reconstruct_persistent_obj")
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import GenartError
+from ...errors import GenartError, shown
 from ..r3gan import R3GAN
 from ..stylegan2 import StyleGAN2
 from ..stylegan3 import StyleGAN3
@@ -19,7 +19,6 @@ from ..stylegan3_spec import StyleGAN3Spec
 from . import mapping_tensors, r3gan_tensors, stylegan2_tensors
 from .modules import Module, as_module, state_dict, walk
 from .network_file import NetworkFile
-from .records import shown
 from .state_dicts import shape, tensors
 
 OWN_TERMS = (

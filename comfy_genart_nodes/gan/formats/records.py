@@ -193,10 +193,3 @@ def key(value: Any) -> Any:
         if not isinstance(part, (*_KEYS, Name)):
             raise RefusedError("has a key that is neither text nor number")
     return value
-
-
-def shown(value: Any) -> str:
-    """A plain value as a few letters of text; of anything larger only what it is."""
-    if not isinstance(value, (str, int, float, type(None))):
-        return f"a {type(value).__name__}"
-    return "".join(letter if letter.isprintable() else "?" for letter in str(value)[:40])

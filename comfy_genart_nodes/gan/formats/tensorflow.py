@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import GenartError
+from ...errors import GenartError, shown
 from ..stylegan2 import StyleGAN2
 from . import stylegan2_tensors
 from .network_file import NetworkFile
 from .nvidia import OWN_TERMS
-from .records import Name, Record, shown
+from .records import Name, Record
 
 _NETWORK = Name("dnnlib.tflib.network", "Network")
 _SYNTHESIS = re.compile(
