@@ -180,7 +180,7 @@ class Block(nn.Module):
         x = self.conv(F.pad(x, (before, after, before, after)))
         if self.spec.noisy and noise.mode != "none":
             drawn = self._noise(noise, x)
-            x = x + (drawn * noise.strength).to(x.dtype) * self.noise_gain[:, None, None]
+            x = x + (drawn * noise.strength * self.noise_gain[:, None, None]).to(x.dtype)
         return F.glu(x, dim=1)
 
     def _noise(self, noise: Noise, x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import GenartError
 from .generator import Generator, Look, Noise
+from .layers import full_precision
 from .lucidrains_layers import Attention, ChannelNorm, blur
 
 _SLOPE = 0.2
@@ -95,12 +96,13 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         """`x [n, c_in, h, w]`, `w [n, w_dim]`, `noise [n, 1, h, w]` -> `[n, c_out, h, w]`."""
-        style = self.affine(w)
-        power = style.square() @ self.weight.square().sum(dim=(2, 3)).t()
-        x = F.conv2d(x * style[:, :, None, None], self.weight, padding=1)
-        x = x * (power + 1e-8).rsqrt()[:, :, None, None]
-        x = x + noise * self.noise_gain[:, None, None] + self.noise_bias[:, None, None]
-        return F.leaky_relu(x, _SLOPE)
+        with full_precision(x):
+            style = self.affine(w)
+            power = style.square() @ self.weight.square().sum(dim=(2, 3)).t()
+        x = F.conv2d(x * style[:, :, None, None].to(x.dtype), self.weight, padding=1)
+        x = x * (power + 1e-8).rsqrt()[:, :, None, None].to(x.dtype)
+        noise = noise * self.noise_gain[:, None, None] + self.noise_bias[:, None, None]
+        return F.leaky_relu(x + noise.to(x.dtype), _SLOPE)
 
 
 class ToRGB(nn.Module):
@@ -112,8 +114,10 @@ class ToRGB(nn.Module):
         self.weight = nn.Parameter(torch.empty(img_channels, c_in, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """`x [n, c_in, h, w]`, `w [n, w_dim]` -> `[n, img_channels, h, w]`."""
-        return F.conv2d(x * self.affine(w)[:, :, None, None], self.weight)
+        """`x [n, c_in, h, w]`, `w [n, w_dim]` -> `[n, img_channels, h, w]`, float32."""
+        with full_precision(x):
+            style = self.affine(w)
+        return F.conv2d(x * style[:, :, None, None].to(x.dtype), self.weight).float()
 
 
 class FeedForward(nn.Module):
@@ -231,7 +235,7 @@ class Lucidrains(Generator):
             x, rgb = block(x, w, noise)
             picture = rgb if picture is None else picture + rgb
         assert picture is not None
-        return picture.float() * 2 - 1
+        return picture * 2 - 1
 
 
 def _double(x: Tensor) -> Tensor:
