@@ -142,8 +142,8 @@ def assemble(
     if wanted != found:
         wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
         raise GenartError(
-            f"{name} does not hold what its own header says: tensor {wrong} is missing or of "
-            "another shape; save or download it again."
+            f"{name} does not hold the {family} that it describes: tensor {wrong} is missing, "
+            "unknown or of another shape; save or download it again."
         )
     copies = {key: tensor.to(torch.float32, copy=True) for key, tensor in tensors.items()}
     generator.load_state_dict(copies, assign=True)
