@@ -99,6 +99,7 @@ def test_what_is_not_such_a_network_gets_a_sentence(plain, repository):
     refused(tree, {"GE.out_conv.weight": torch.ones(3)}, "out_conv.weight")
     refused(tree, {"GE.layers.1.1.net.0.weight": torch.ones(())}, "excite.squeeze.weight")
     refused(tree, {"GE.surprise": torch.zeros(3)}, "surprise")
+    refused({**tree, "version": "1.0.0"}, {}, "version 1.0.0")
     nearest, _ = fixture(repository, "v0.23.2")
     refused({**nearest, "version": "0.15.0"}, {}, "version 0.15.0")
     refused({"GAN": nearest["GAN"]}, {}, "unknown")

@@ -181,6 +181,13 @@ def test_made_without_noise_it_has_none():
     close(sample(gan.generator, given(gan, answers), Settings(psi=0.7)), answers["img_psi07_none"])
 
 
+def test_a_name_alone_takes_no_memory():
+    tensors = state_dict(as_module(tree_of("sg2_64")["G_ema"]))
+    tensors["synthesis.b99999.conv0.weight"] = torch.zeros(1, 1, 3, 3)  # its noise: 40 GB
+    with pytest.raises(GenartError, match="b99999"):
+        assembled({"G_ema": tensors})
+
+
 @pytest.mark.parametrize("name", ["sg2_64_resnet", "sg3t_64_cond"])
 def test_the_mapping_networks_learning_rate_scales_its_weights(name):
     tree = tree_of(name)

@@ -13,8 +13,11 @@ from .state_dicts import TRAINERS_TERMS, State, rename, shape, tensors, without_
 _EPSILON = 1e-5
 """What the original's batch normalisation adds to the variance."""
 
-_ADDED_CONTEXT, _BILINEAR, _ODD_ATTENTION = (0, 16), ((0, 21), (0, 21, 4)), (0, 21, 1)
+_ADDED_CONTEXT, _BILINEAR = (0, 16), ((0, 21), (0, 21, 4))
 """Versions: before the first, context was added; between the next, features grew bilinearly."""
+
+_ODD_SHUFFLE, _ODD_ATTENTION = (1, 0), (0, 21, 1)
+"""Versions with layers of their own."""
 
 _NORM = r"(weight|bias|running_mean|running_var)"
 _NAMES = (
@@ -72,10 +75,10 @@ def read(tree: Any, name: str) -> NetworkFile:
     version = tuple(int(number) for number in re.findall(r"\d{1,4}", written)[:3])
     spec = _spec(state, version, name)
     old = spec.growing != "shuffle" and version < _ADDED_CONTEXT
-    if old or (spec.attention and version == _ODD_ATTENTION):
+    if old or version[:2] == _ODD_SHUFFLE or (spec.attention and version == _ODD_ATTENTION):
         raise GenartError(
             f"{name} is of version {written or 'unknown'} of lightweight-gan, which cannot be "
-            "read: the versions from 0.16 can, without 0.21.1 where there is attention."
+            "read: the versions from 0.16 can, but 1.0, and 0.21.1 where there is attention."
         )
     table = _NAMES + (_NOISY if spec.noisy else _CALM) + (_LOCAL if spec.local else _GLOBAL)
     ours = {

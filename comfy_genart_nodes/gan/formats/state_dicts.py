@@ -99,9 +99,11 @@ def with_mean_w(file: NetworkFile, key: str, name: str) -> NetworkFile:
     if not 1 <= file.spec.z_dim <= 1 << 13:
         raise GenartError(f"{name} has latents of {file.spec.z_dim} numbers, which is absurd.")
     gan = assemble(file.family, file.spec, file.tensors, {}, name)
-    z = np.random.RandomState(0).randn(_SAMPLES, file.spec.z_dim)
+    random, total = np.random.RandomState(0), torch.zeros(file.spec.w_dim)
     with torch.no_grad():
-        w = [gan.generator.map(part) for part in torch.from_numpy(z).float().split(256)]
-    mean = torch.cat(w).mean(dim=0)
+        for _ in range(_SAMPLES // 256):
+            z = torch.from_numpy(random.randn(256, file.spec.z_dim)).float()
+            total += gan.generator.map(z).sum(dim=0)
+    mean = total / _SAMPLES
     sentence = f"It holds no mean of w: it was found anew from {_SAMPLES} draws of z."
     return replace(file, tensors={**file.tensors, key: mean}, warnings=(*file.warnings, sentence))

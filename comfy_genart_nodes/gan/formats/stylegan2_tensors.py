@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...errors import GenartError
-from ..spec import StyleGAN2Spec
+from ..spec import StyleGAN2Spec, resolutions
 from . import mapping_tensors
 from .state_dicts import shape
 
@@ -80,10 +80,11 @@ def finish(
     """
     kept = without_filters(tensors, "resample_filter", name)
     kept, warnings = mapping_tensors.finish(kept, spec.w_dim, mapping_rate)
+    sides = resolutions(spec.resolution)
     for key in tensors:
         found = _CONV.fullmatch(key)
-        if found and f"{found[1]}.noise_strength" not in kept:  # made without noise
-            side = int(found[2])
+        side = int(found[2]) if found else 0
+        if found and side in sides and f"{found[1]}.noise_strength" not in kept:  # no noise
             kept[f"{found[1]}.noise_strength"] = torch.zeros([])
             kept[f"{found[1]}.noise_const"] = torch.zeros(side, side)
     return kept, warnings
