@@ -1,22 +1,20 @@
 """StyleGAN3's nonlinearity: upsample, leaky ReLU, downsample (arXiv 2106.12423, section 2.2).
 
-Both resamplings are linear and separable, so each is a banded matrix along each axis. The band is
-cut into blocks of outputs; a block reads a short run of inputs, and all blocks are small dense
-matrix products over everything else in the tensor. No zeros are inserted, nothing is filtered that
-is thrown away afterwards, and gains are part of the matrices. Channels go through in chunks that
-stay in the processor's cache.
+Each channel is filtered by itself: a transposed convolution with stride puts no zeros between the
+samples, and a convolution with stride computes none that it throws away. In channels-last order
+neighbouring channels fill the processor's vectors; a few of them at a time stay in its cache.
+Separable filters run along one axis at a time; a radial one (12x12) is faster whole than as its
+three separable terms.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_BLOCK = 48  # outputs of one dense product: more waste arithmetic, fewer waste calls
-_CHUNK = 8 << 20  # bytes of the finest tensor that channels are grouped to
-_NEGLIGIBLE = 1e-7  # of the largest singular value: below float32's own rounding
+_BYTES = 8 << 20  # of the upsampled channels that a CPU takes at a time, ...
+_CHANNELS = {1: 64, 2: 16}  # ... but at least so many, with separable and with radial filters
 
 
 @dataclass(frozen=True)
@@ -45,116 +43,71 @@ class Geometry:
         return (self.size_out - 1) * self.down + self.down_taps
 
     @property
-    def pad(self) -> int:
-        """Fine samples that lie before the first input's; negative where some are cut off.
+    def crop(self) -> int:
+        """Upsampled samples to leave out before the first; as many, or one more, after the last.
 
-        Half of what is missing, so that samples stand for the middles of their pixels (app. C.3).
+        Half of what is too many, so that samples stand for the middles of their pixels (app. C.3).
         """
-        total = (self.size_out - 1) * self.down + 1 - self.size_in * self.up
-        return (total + self.up_taps + self.down_taps - 2 + self.up) // 2
-
-
-def upsampling(taps: Tensor, shape: Geometry) -> Tensor:
-    """Matrix `[fine, size_in]` that inserts zeros, pads and convolves with `taps`; gain `up`."""
-    first = torch.arange(shape.size_in) * shape.up + shape.pad - (len(taps) - 1)
-    return _placed(taps * shape.up, torch.arange(shape.fine)[:, None] - first)
-
-
-def downsampling(taps: Tensor, shape: Geometry) -> Tensor:
-    """Matrix `[size_out, fine]` that convolves with `taps` and keeps every `down`-th sample."""
-    first = torch.arange(shape.size_out)[:, None] * shape.down
-    return _placed(taps.flip(0), torch.arange(shape.fine) - first)
-
-
-def _placed(taps: Tensor, index: Tensor) -> Tensor:
-    """`taps` at every index that exists, else zero; float64."""
-    inside = (index >= 0) & (index < len(taps))
-    return torch.where(inside, taps.double()[index.clamp(0, len(taps) - 1)], 0.0)
+        return ((self.size_in - 1) * self.up + self.up_taps - self.fine) // 2
 
 
 @dataclass(frozen=True, eq=False)
-class Banded:
-    """A banded matrix as dense blocks.
+class Filters:
+    """The filters of one layer, gains included, on one device.
 
     Attributes:
-        blocks: (first row, first column, dense `[rows, columns]`).
+        geometry: what they resample.
+        up: [taps].
+        down: [taps], separable, or [taps, taps]; turned around, as torch's convolutions want it.
     """
 
-    blocks: list[tuple[int, int, Tensor]]
+    geometry: Geometry
+    up: Tensor
+    down: Tensor
 
-    @classmethod
-    def of(cls, matrix: Tensor, like: Tensor) -> "Banded":
-        """Cut `matrix [rows, columns]` into blocks of rows, of the type and device of `like`."""
-        blocks = []
-        for row in range(0, len(matrix), _BLOCK):
-            part = matrix[row : row + _BLOCK]
-            used = part.ne(0).any(dim=0).nonzero()
-            low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
-            blocks.append((row, low, part[:, low:high].to(like, copy=True)))
-        return cls(blocks)
+    def chunk(self, x: Tensor) -> int:
+        """How many channels at a time: what fits a CPU's cache, a multiple of its vectors."""
+        if x.device.type != "cpu":
+            return x.shape[1]
+        fitting = _BYTES // (self.geometry.fine**2 * x.element_size())
+        return max(fitting // 16 * 16, _CHANNELS[self.down.dim()])
 
-    def along_rows(self, x: Tensor, out: Tensor, add: bool = False) -> None:
-        """`x [columns, rest]` to `out [rows, rest]`."""
-        for row, column, block in self.blocks:
-            target = out[row : row + block.shape[0]]
-            source = x[column : column + block.shape[1]]
-            if add:
-                target.addmm_(block, source)
-            else:
-                torch.mm(block, source, out=target)
+    def upsample(self, x: Tensor) -> Tensor:
+        """`[n, c, size_in, size_in]` to `[n, c, fine, fine]`."""
+        shape, c = self.geometry, x.shape[1]
+        for axis in (0, 1):
+            x = F.conv_transpose2d(
+                x,
+                _along(self.up, axis).expand(c, -1, -1, -1),
+                stride=_pair(shape.up, 1, axis),
+                padding=_pair(shape.crop, 0, axis),
+                groups=c,
+            )
+        return x[:, :, : shape.fine, : shape.fine]
 
-    def along_columns(self, x: Tensor, out: Tensor) -> None:
-        """`x [rest, columns]` to `out [rest, rows]`."""
-        for row, column, block in self.blocks:
-            target = out[:, row : row + block.shape[0]]
-            torch.mm(x[:, column : column + block.shape[1]], block.t(), out=target)
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """The matrices of one layer, on one device.
-
-    Attributes:
-        shape: what they resample.
-        up: along either axis.
-        down: pairs (along h, along w) whose results add up to the filter.
-    """
-
-    shape: Geometry
-    up: Banded
-    down: list[tuple[Banded, Banded]]
-
-    @classmethod
-    def of(cls, shape: Geometry, up: Tensor, down: Tensor, gain: float, like: Tensor) -> "Plan":
-        """From filters: `up [taps]`, `down [taps]` or `[taps, taps]`.
-
-        Args:
-            shape: sizes and factors.
-            up: upsampling filter.
-            down: downsampling filter.
-            gain: factor of the leaky ReLU, applied before it: it commutes.
-            like: activations, for their type and device.
-        """
-        pairs = [
-            (Banded.of(downsampling(h, shape), like), Banded.of(downsampling(w, shape), like))
-            for h, w in _separate(down)
-        ]
-        return cls(shape, Banded.of(upsampling(up, shape) * math.sqrt(gain), like), pairs)
+    def downsample(self, x: Tensor) -> Tensor:
+        """`[n, c, fine, fine]` to `[n, c, size_out, size_out]`."""
+        down, c = self.geometry.down, x.shape[1]
+        if self.down.dim() == 2:
+            return F.conv2d(x, self.down.expand(c, 1, -1, -1), stride=down, groups=c)
+        for axis in (1, 0):
+            weight = _along(self.down, axis).expand(c, -1, -1, -1)
+            x = F.conv2d(x, weight, stride=_pair(down, 1, axis), groups=c)
+        return x
 
 
-def _separate(taps: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """A filter as a sum of separable ones; a radial one of 12x12 taps has rank 3 in float32."""
-    taps = taps.double()
-    if taps.dim() == 1:
-        return [(taps, taps)]
-    u, s, v = torch.linalg.svd(taps)
-    rank = int((s > s[0] * _NEGLIGIBLE).sum())
-    return [(u[:, i] * s[i], v[i]) for i in range(max(rank, 1))]
+def _along(taps: Tensor, axis: int) -> Tensor:
+    """`[taps]` as a kernel `[1, 1, taps, 1]` along the height or `[1, 1, 1, taps]`."""
+    return taps.view(1, 1, -1, 1) if axis == 0 else taps.view(1, 1, 1, -1)
+
+
+def _pair(along: int, across: int, axis: int) -> tuple[int, int]:
+    return (along, across) if axis == 0 else (across, along)
 
 
 def filtered_lrelu(
     x: Tensor,
-    plan: Plan,
+    filters: Filters,
     before: Tensor,
     bias: Tensor,
     after: Tensor,
@@ -165,43 +118,27 @@ def filtered_lrelu(
 
     Args:
         x: [n, c, size_in, size_in].
-        plan: the layer's matrices, in x's type and on its device.
+        filters: in x's type and on its device.
         before: [n, c], factors on x.
         bias: [c].
         after: [n, c], factors on the result.
         slope: of the negative side.
-        clamp: greatest magnitude between the resamplings, 0 for any.
+        clamp: greatest magnitude between the resamplings.
 
     Returns:
-        [n, c, size_out, size_out].
+        [n, c, size_out, size_out], channels-last.
     """
     n, c = x.shape[:2]
-    side = plan.shape.size_out
-    y = x.new_empty(n, c, side, side)
-    step = max(1, _CHUNK // (plan.shape.fine**2 * x.element_size()))
+    side = filters.geometry.size_out
+    y = torch.empty_like(x.new_empty(n, c, side, side), memory_format=torch.channels_last)
+    step = min(filters.chunk(x), c)
     for i in range(n):
         for k in range(0, c, step):
-            part = slice(k, min(k + step, c))
-            scaled = torch.addcmul(bias[part, None, None], x[i, part], before[i, part, None, None])
-            made = _resampled(scaled.transpose(0, 1).contiguous(), plan, slope, clamp)
-            torch.mul(made.transpose(0, 1), after[i, part, None, None], out=y[i, part])
+            # All of one width: the last takes some channels again rather than too few.
+            part = slice(min(k, c - step), min(k, c - step) + step)
+            one = (slice(i, i + 1), part)
+            scaled = torch.addcmul(bias[part, None, None], x[one], before[one][..., None, None])
+            fine = filters.upsample(scaled.contiguous(memory_format=torch.channels_last))
+            fine = F.leaky_relu_(fine, slope).clamp_(-clamp, clamp)
+            torch.mul(filters.downsample(fine), after[one][..., None, None], out=y[one])
     return y
-
-
-def _resampled(x: Tensor, plan: Plan, slope: float, clamp: float) -> Tensor:
-    """`x [h, c, w]` to `[h', c, w']`: height first, so that rows are long where it is cheap."""
-    h, c, w = x.shape
-    fine, side = plan.shape.fine, plan.shape.size_out
-    tall = x.new_empty(fine, c, w)
-    plan.up.along_rows(x.view(h, c * w), tall.view(fine, c * w))
-    full = x.new_empty(fine, c, fine)
-    plan.up.along_columns(tall.view(fine * c, w), full.view(fine * c, fine))
-    F.leaky_relu_(full, slope)
-    if clamp:
-        full.clamp_(-clamp, clamp)
-    made = x.new_empty(side, c, side)
-    thin = x.new_empty(fine, c, side)
-    for k, (along_h, along_w) in enumerate(plan.down):
-        along_w.along_columns(full.view(fine * c, fine), thin.view(fine * c, side))
-        along_h.along_rows(thin.view(fine, c * side), made.view(side, c * side), add=k > 0)
-    return made

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .filtered_lrelu import Geometry, Plan, filtered_lrelu
+from . import winograd_tiles
+from .filtered_lrelu import Filters, Geometry, filtered_lrelu
 from .generator import Generator, Look
 from .kaiser import lowpass, radial_lowpass
 from .layers import Linear, full_precision
@@ -120,9 +121,7 @@ class Layer(nn.Module):
         self._design("up_filter", lowpass, self.geometry.up_taps, before, fine)
         down_design = radial_lowpass if radial else lowpass
         self._design("down_filter", down_design, self.geometry.down_taps, after, fine)
-        self.clamp = spec.conv_clamp
-        self._plans: dict[tuple[torch.device, torch.dtype], Plan] = {}
-        self.register_load_state_dict_post_hook(_forget_plans)
+        self.clamp = spec.conv_clamp or math.inf
 
     def _design(
         self, name: str, design: Callable[..., Tensor], taps: int, band: Band, rate: int
@@ -149,23 +148,22 @@ class Layer(nn.Module):
             # The published epsilon holds for styles with a mean square of one.
             epsilon = 1e-8 * style.square().mean(dim=1, keepdim=True)
             before = (power + epsilon).rsqrt() * self.magnitude_ema.rsqrt()
-        x = F.conv2d(x, weight, padding=self.weight.shape[-1] - 1)
-        plan = self._plan(x)
+        border = self.weight.shape[-1] - 1
+        if winograd_tiles.pays(x, weight):
+            x = winograd_tiles.convolve(x, weight, border)
+        else:
+            x = F.conv2d(x, weight, padding=border)
         scales = (before.to(x.dtype), self.bias.to(x.dtype), after.to(x.dtype))
-        return filtered_lrelu(x, plan, *scales, _SLOPE, self.clamp)
+        return filtered_lrelu(x, self._filters(x), *scales, _SLOPE, self.clamp)
 
-    def _plan(self, x: Tensor) -> Plan:
-        """The filters as matrices, made once for each device and type of number."""
-        key = (x.device, x.dtype)
-        if key not in self._plans:
-            one = torch.ones(1)
-            up, down = (getattr(self, name, one).cpu() for name in ("up_filter", "down_filter"))
-            self._plans[key] = Plan.of(self.geometry, up, down, _GAIN, x)
-        return self._plans[key]
-
-
-def _forget_plans(layer: nn.Module, _: object) -> None:
-    layer._plans.clear()  # type: ignore[operator, union-attr]  # a Layer's
+    def _filters(self, x: Tensor) -> Filters:
+        """The filters, with the gains of zeros left out and of the leaky ReLU, as `x` wants them."""
+        one = x.new_ones(1)
+        up, down = getattr(self, "up_filter", one), getattr(self, "down_filter", one)
+        up = up * (self.geometry.up * math.sqrt(_GAIN))
+        return Filters(
+            self.geometry, up.to(x.dtype), down.flip(tuple(range(down.dim()))).to(x.dtype)
+        )
 
 
 class ToRGB(nn.Module):
