@@ -1,6 +1,8 @@
 """Latents to pictures."""
 
+import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -8,6 +10,8 @@ from torch import Tensor
 from ..errors import GenartError
 from .generator import Frame, Generator, Look, Noise, NoiseMode
 from .latents import GANLatent, nearest_centres, to_w_plus, truncate
+
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +27,7 @@ class Settings:
         noise_strength: factor on the noise.
         noise_seed: of random noise.
         frame: which part of the plane to show.
+        precision: "bf16" computes the features of synthesis with eight bits of mantissa.
     """
 
     psi: float = 1.0
@@ -32,6 +37,7 @@ class Settings:
     noise_strength: float = 1.0
     noise_seed: int = 0
     frame: Frame = field(default_factory=Frame)
+    precision: Precision = "fp32"
 
 
 def styles(generator: Generator, latent: GANLatent, settings: Settings) -> Tensor:
@@ -74,7 +80,16 @@ def sample(
     check_frame(generator, settings.frame)
     with torch.no_grad():
         ws = styles(generator, latent, settings)
-        return generator.synthesize(ws, _look(settings, first, len(latent))).float()
+        look = _look(settings, first, len(latent))
+        with torch.autocast(ws.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            return generator.synthesize(ws, look).float()
+
+
+def picture_bytes(generator: Generator, frame: Frame) -> int:
+    """Memory in bytes that one picture needs while it is made, as far as it can be foreseen."""
+    if frame.canvas is None:
+        return generator.working_bytes
+    return generator.working_bytes * math.prod(frame.canvas) // generator.spec.resolution**2
 
 
 def check_frame(generator: Generator, frame: Frame) -> None:

@@ -8,6 +8,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
 from ..errors import GenartError
+from ..gan.sampling import Precision
 
 LARGEST_BATCH = 32
 """Items at a time where memory is plentiful: more gain nothing, and progress would stutter."""
@@ -94,6 +95,25 @@ def _attempt(work: Callable[[int, int], Tensor], start: int, end: int, last: boo
         if last:
             raise
         return None
+
+
+def choose_precision(name: str) -> Precision:
+    """The precision to sample with on this host's device.
+
+    Args:
+        name: "fp32", "bf16", or "auto" for bf16 on graphics cards that compute with it and fp32
+            elsewhere.
+
+    Raises:
+        GenartError: when bf16 was asked for where it does not run.
+    """
+    device = mm.get_torch_device()
+    if name == "auto":
+        fast = device.type in ("cuda", "xpu") and mm.should_use_bf16(device)
+        return "bf16" if fast else "fp32"
+    if name == "bf16" and not (device.type == "cpu" or mm.should_use_bf16(device)):
+        raise GenartError("bf16 does not run on this device: choose precision auto or fp32.")
+    return "bf16" if name == "bf16" else "fp32"
 
 
 def training_device() -> str:

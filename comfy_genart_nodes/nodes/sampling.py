@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import GenartError
 from ..gan.generator import NoiseMode
 from ..gan.latents import GANLatent, pick
-from ..gan.sampling import Settings, sample
+from ..gan.sampling import Settings, picture_bytes, sample
 from ..host import images, memory, outputs, sockets
 from ..host.progress import Progress
 from ..host.schema import check_choice, field, result, schema, seed_field
@@ -81,7 +81,7 @@ def read_look(
     noise_strength: float = 1.0,
     centres: GANLatent | None = None,
 ) -> Settings:
-    """The values of `look_fields`, and the GAN's frame.
+    """The values of `look_fields`, and the GAN's frame and precision.
 
     Raises:
         GenartError: for a mode that is not there, and for latents that are no centres.
@@ -99,18 +99,20 @@ def read_look(
         noise_strength=noise_strength,
         noise_seed=noise_seed,
         frame=gan.frame,
+        precision=gan.precision,
     )
 
 
 def pictures(gan: ManagedGAN, latents: GANLatent, settings: Settings) -> Iterator[Tensor]:
     """IMAGEs of all latents, in batches that fit into memory."""
     generator = gan.loaded.generator
+    item_bytes = picture_bytes(generator, settings.frame)
 
     def work(start: int, end: int) -> torch.Tensor:
         part = pick(latents, range(start, end))
         return images.to_image(sample(generator, part, settings, first=start))
 
-    return memory.batches(gan.patcher, len(latents), generator.working_bytes, work)
+    return memory.batches(gan.patcher, len(latents), item_bytes, work)
 
 
 class SampleGAN(io.ComfyNode):
