@@ -179,6 +179,12 @@ def test_pictures_carry_what_they_were_made_from(sample, here, answers):
     assert about["psi"] == 0.6
 
 
+def test_bf16_is_near_and_a_canvas_is_as_wide_as_asked(sample):
+    exact, near = (sample("sg2_64", "--precision", word)["image"] for word in ("fp32", "bf16"))
+    assert 1e-5 < np.abs(near - exact).max() < 0.15
+    assert sample("sg2_64", "--canvas", "128x64")["image"].shape == (1, 3, 64, 128)
+
+
 def test_latents_travel_in_files_with_their_classes(sample, here, answers):
     import torch
 
