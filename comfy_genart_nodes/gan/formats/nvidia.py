@@ -63,7 +63,7 @@ def read(tree: Any, name: str) -> NetworkFile:
     reader = _reader(network)
     if reader is None:
         raise GenartError(
-            f"{name} holds a network of the kind {network.kind[:60]!r}, which is not known here: "
+            f"{name} holds a network of the kind {shown(network.kind)!r}, which is not known here: "
             "StyleGAN2, StyleGAN3 and R3GAN are."
         )
     found = reader(network, name)
@@ -93,7 +93,7 @@ def _generator(parts: dict[Any, Any], name: str) -> tuple[Module, tuple[str, ...
     if (found := _network(parts.get("G"))) is not None:
         sentence = "It lacks the averaged network G_ema: the rougher G stands in for it."
         return found, (sentence,)
-    there = ", ".join(sorted(str(key)[:40] for key in parts)[:10])
+    there = ", ".join(sorted(shown(key) for key in parts)[:10])
     raise GenartError(
         f"{name} holds no generator, neither as G_ema nor as G, only {there}: choose a file that "
         "was saved with its generator."
@@ -190,8 +190,8 @@ def _unknown(parts: dict[str, Module], synthesis: str) -> list[str]:
     found = []
     for part, known in (("synthesis", synthesis), ("mapping", _MAPPING)):
         settings = parts[part].settings if part in parts else {}
-        for key in sorted(map(str, settings.keys() - set(known.split()))):
-            found.append(f"Its setting {part}.{key[:40]} is unknown and was left aside.")
+        for key in sorted(map(shown, settings.keys() - set(known.split()))):
+            found.append(f"Its setting {part}.{key} is unknown and was left aside.")
     versions = {module.persistence for module in parts.values()} - {None, 6}
     if versions:
         found.append(f"It was pickled by an unknown version of NVIDIA's tools ({versions.pop()}).")
@@ -213,5 +213,5 @@ def _training(parts: dict[Any, Any]) -> dict[str, Any]:
         training["augment"] = "ADA"
     info: dict[str, Any] = {"training": training} if training else {}
     if isinstance(settings.get("path"), str):
-        info["data"] = re.split(r"[\\/]", settings["path"].rstrip("\\/"))[-1][:200]
+        info["data"] = shown(re.split(r"[\\/]", settings["path"].rstrip("\\/"))[-1])
     return info

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from ...errors import GenartError
+from ...errors import GenartError, shown
 from ..checkpoint import LoadedGAN, assemble, load_gan
 from . import dcgan, fastgan, lightweight, lucidrains, nvidia, rosinality, tensorflow
 from .network_file import NetworkFile
@@ -78,7 +78,7 @@ def _foreign(path: Path) -> LoadedGAN:
     reader = next((each for each in _READERS if each.matches(tree)), None)
     if reader is None:
         _refuse_stranger(_names(tree), name)
-        top = ", ".join(str(key)[:40] for key in list(tree)[:8]) if isinstance(tree, dict) else ""
+        top = ", ".join(map(shown, list(tree)[:8])) if isinstance(tree, dict) else ""
         raise GenartError(
             f"{name} holds no GAN that is known here{f', only {top}' if top else ''}: "
             "docs/formats.md lists what can be opened."

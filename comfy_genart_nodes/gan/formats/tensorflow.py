@@ -73,8 +73,8 @@ def read(tree: Any, name: str) -> NetworkFile:
     rate = settings.get("mapping_lrmul")
     finished, warnings = stylegan2_tensors.finish(tensors, spec, rate, name)
     known = {*_USED.split(), *_WITHOUT_EFFECT.split(), *_FIXED}
-    for key in sorted(map(str, settings.keys() - known)):
-        warnings.append(f"Its setting {key[:40]} is unknown and was left aside.")
+    for key in sorted(map(shown, settings.keys() - known)):
+        warnings.append(f"Its setting {key} is unknown and was left aside.")
     info = {"format": "StyleGAN2 (TensorFlow)", "licence": OWN_TERMS}
     return NetworkFile(StyleGAN2.family, spec, finished, info, tuple(warnings))
 
