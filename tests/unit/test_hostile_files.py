@@ -112,4 +112,4 @@ def test_the_sentence_names_what_a_file_asks_for(corpus, what):
 
 
 def test_memory_stays_small(corpus):
-    assert corpus.report["memory"] < 400 * MEGABYTE
+    assert corpus.report["memory"] < 200 * MEGABYTE
