@@ -51,7 +51,7 @@ def _convert(args: argparse.Namespace) -> int:
 
     if args.out.suffix != ".safetensors":
         raise GenartError(f"{args.out} must end with .safetensors: that is what is written.")
-    refuse_existing([args.out], args.force)
+    refuse_existing(args.out, args.force)
     gan = open_told(args.file)
     save_gan(args.out, gan.generator, gan.info)
     print(f"{args.out}  {gan.hash}")

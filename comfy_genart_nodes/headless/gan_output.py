@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,22 +17,47 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def refuse_existing(paths: Sequence[Path], force: bool) -> None:
-    """Nothing that is there already is overwritten without being asked to.
+def refuse_existing(path: Path, force: bool) -> None:
+    """A file that is there already is not overwritten without being asked to.
 
     Raises:
-        GenartError: naming the first file that is there.
+        GenartError: naming it.
     """
-    there = next((path for path in paths if path.exists()), None)
-    if there is not None and not force:
-        raise GenartError(f"{there} is already there: choose another place, or add --force.")
+    if path.exists() and not force:
+        raise GenartError(f"{path} is already there: choose another place, or add --force.")
 
 
-def picture_names(seeds: Sequence[int], no_seed: int) -> list[str]:
-    """`seed0007.png` where every latent has a seed of its own, else `0000.png` by its place."""
+def refuse_foreign(path: Path, force: bool) -> None:
+    """As `refuse_existing`, but arrays of an earlier run may be replaced."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            ours = {"image.npy", "w.npy"} == set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        ours = False
+    refuse_existing(path, force or ours)
+
+
+def picture_paths(folder: Path, seeds: Sequence[int], no_seed: int, force: bool) -> list[Path]:
+    """Where the pictures of a batch go.
+
+    They are called `seed0007.png` where every latent has a seed of its own, else `0000.png` by
+    their place. Where a name is taken the whole batch gets a number, as `seed0007_2.png`.
+
+    Args:
+        folder: for all of them.
+        seeds: of the latents.
+        no_seed: what stands for none.
+        force: overwrite instead.
+    """
+    stems = [f"seed{seed:04d}" for seed in seeds]
     if no_seed in seeds or len(set(seeds)) < len(seeds):
-        return [f"{place:04d}.png" for place in range(len(seeds))]
-    return [f"seed{seed:04d}.png" for seed in seeds]
+        stems = [f"{place:04d}" for place in range(len(seeds))]
+    for number in itertools.count(1):
+        tail = f"_{number}.png" if number > 1 else ".png"
+        paths = [folder / (stem + tail) for stem in stems]
+        if force or not any(path.exists() for path in paths):
+            break
+    return paths
 
 
 def save_picture(path: Path, picture: Tensor, keyword: str, text: str) -> None:

@@ -34,8 +34,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "sample",
         help="make pictures with a GAN",
         description="Make pictures with a GAN. They are written as they are made, each with its "
-        "latent inside (--latents reads it back). Files that are there already stop the command, "
-        "unless --force.",
+        "latent inside (--latents reads it back). Where names are taken the new pictures get a "
+        "number, unless --force.",
     )
     sample.add_argument("file", type=Path, metavar="FILE", help="a GAN's file, of any known kind")
     what = sample.add_mutually_exclusive_group()
@@ -83,7 +83,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="arrays: image [n, c, h, w], about -1..1, not clipped, and w [n, num_ws, w_dim], "
         "truncated and mixed",
     )
-    sample.add_argument("--force", action="store_true", help="overwrite files")
+    sample.add_argument("--force", action="store_true", help="overwrite pictures and other files")
     sample.set_defaults(handler=_sample)
 
 
@@ -141,9 +141,12 @@ def _sample(args: argparse.Namespace) -> int:
     latent = gan_options.read_latents(args, gan)
     mixes = gan_options.read_mixes(args.mix, gan, latent)
     folder = args.out or (None if args.raw else Path("samples"))
-    names = gan_output.picture_names(latent.seeds, NO_SEED)
-    paths = [folder / name for name in names] if folder else []
-    gan_output.refuse_existing([*paths, *([args.raw] if args.raw else [])], args.force)
+    paths: list[Path] = []
+    if folder:
+        paths = gan_output.picture_paths(folder, latent.seeds, NO_SEED, args.force)
+    if args.raw:
+        gan_output.refuse_foreign(args.raw, args.force)
+    replaced = bool(args.raw) and args.raw.exists()
 
     device = _place(gan.generator, args.device)
     settings = replace(settings, precision=_precision(args.precision, device))
@@ -162,6 +165,8 @@ def _sample(args: argparse.Namespace) -> int:
             tell(part.end)
     for made in filter(None, (folder, args.raw)):
         print(made)
+    if replaced:
+        print(f"genart: {args.raw} of an earlier run was replaced", file=sys.stderr)
     return 0
 
 

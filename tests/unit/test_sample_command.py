@@ -199,14 +199,30 @@ def test_latents_travel_in_files_with_their_classes(sample, here, answers):
 
 
 def test_nothing_is_overwritten_unasked(sample, here):
+    def pictures():
+        return {path.name: path.read_bytes() for path in (here / "samples").iterdir()}
+
     assert sample("sg2_64", raw=False) == "samples\n"
-    before = (here / "samples" / "seed0000.png").read_bytes()
-    assert "already there" in sample("sg2_64", "--psi", "0", raw=False)
-    assert (here / "samples" / "seed0000.png").read_bytes() == before
+    first = pictures()
+    sample("sg2_64", "--seeds", "0-1", "--psi", "0", raw=False)
+    second = pictures()
+    assert sorted(second) == ["seed0000.png", "seed0000_2.png", "seed0001_2.png"]
+    assert second["seed0000.png"] == first["seed0000.png"]
     sample("sg2_64", "--psi", "0", "--force", raw=False)
-    assert (here / "samples" / "seed0000.png").read_bytes() != before
-    assert "already there" in sample("sg2_64", "--out", "new", "--raw", "samples", raw=False)
-    assert not (here / "new").exists()
+    forced = pictures()
+    assert sorted(forced) == sorted(second) and forced["seed0000.png"] != first["seed0000.png"]
+
+
+def test_arrays_replace_arrays_of_an_earlier_run_and_nothing_else(sample, here):
+    np.savez("other.npz", z=np.zeros(3))
+    before = (here / "other.npz").read_bytes()
+    for taken in ("other.npz", "sg2_64.z.npy", "."):
+        assert "already there" in sample("sg2_64", "--raw", taken, "--out", "new", raw=False)
+    assert (here / "other.npz").read_bytes() == before and not (here / "new").exists()
+    for psi in ("1", "0"):
+        assert sample("sg2_64", "--raw", "mine.npz", "--psi", psi, raw=False) == "mine.npz\n"
+    made = np.load("mine.npz")
+    assert np.ptp(made["w"], axis=1).max() == 0 and made["image"].shape == (1, 3, 64, 64)
 
 
 def test_seeds_that_repeat_get_numbers(sample, here):
