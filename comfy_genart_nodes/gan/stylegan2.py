@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import filters, winograd
+from . import filters, winograd_tiles
 from .canvas import Window, windows
 from .generator import Generator, Look, Noise
 from .layers import SLOPE, Conv, Linear, full_precision, reuse
@@ -79,8 +79,8 @@ class StyledConv(nn.Module):
     def _convolve(self, x: Tensor, weight: Tensor, window: Window) -> Tensor:
         if self.up:
             return window.crop(filters.convolve_upsampled(x, weight))
-        if winograd.pays(x, len(weight)):
-            return winograd.convolve(x, weight)
+        if winograd_tiles.pays(x, weight):
+            return winograd_tiles.convolve(x, weight, padding=1)
         return F.conv2d(x, weight, padding=1)
 
 
