@@ -220,6 +220,19 @@ def test_half_precisions_limit_on_features_is_kept():
     assert clamps == {"sg2_64": 256, "sg2_64_orig": 0, "sg3t_64": 256}
 
 
+def test_a_stylegan3s_settings_are_those_of_its_synthesis():
+    tree = tree_of("sg3t_64_cond")
+    found = attributes(tree, "synthesis")
+    found["output_scale"] = 0.5
+    found["_init_kwargs"]["conv_clamp"] = None
+    gan, answers = assembled(tree), recorded("sg3t_64_cond")
+    assert gan.spec.output_scale == 0.5 and gan.spec.conv_clamp == 0
+    close(sample(gan.generator, given(gan, answers)), answers["img_psi1_const"] * 2)
+    found["img_resolution"] = "64"
+    with pytest.raises(GenartError, match="resolution 0"):
+        nvidia.read(tree, "file.pkl")
+
+
 def test_which_tool_wrote_it():
     formats = {name: opened(name).info["format"] for name in [*STYLEGAN2, *STYLEGAN3]}
     assert {formats["sg2_64"], formats["sg2_64_orig"]} == {"StyleGAN2-ADA (PyTorch)"}
