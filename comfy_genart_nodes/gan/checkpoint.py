@@ -35,7 +35,7 @@ class LoadedGAN:
         generator: in evaluation mode, on the CPU, without gradients.
         spec: its shapes.
         info: name, data, licence, training; whatever its maker wrote down.
-        hash: of spec and weights; the same for every file that holds them.
+        hash: of family and weights; the same for every file that holds them.
     """
 
     generator: Generator
@@ -107,10 +107,12 @@ def read(path: Path, prefix: str = "") -> dict[str, Tensor]:
         ) from error
 
 
-def fingerprint(family: str, spec: Spec, tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over family, spec and weights (as float32), in the order of their names."""
-    described = {"family": family, "spec": _settings(spec)}
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+def fingerprint(family: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over family and weights (as float32), in the order of their names.
+
+    The spec is left out: latents keep their network when a spec learns a new field.
+    """
+    digest = hashlib.sha256(family.encode())
     for name in sorted(tensors):
         digest.update(name.encode())
         digest.update(tensors[name].detach().cpu().float().contiguous().numpy().tobytes())
@@ -148,7 +150,7 @@ def assemble(
     copies = {key: tensor.to(torch.float32, copy=True) for key, tensor in tensors.items()}
     generator.load_state_dict(copies, assign=True)
     generator.eval().requires_grad_(False)
-    return LoadedGAN(generator, spec, info, fingerprint(family, spec, copies))
+    return LoadedGAN(generator, spec, info, fingerprint(family, copies))
 
 
 def load_gan(path: Path) -> LoadedGAN:
