@@ -3,6 +3,7 @@
 import comfy_genart_nodes  # noqa: F401, I001 - first, so that the inner package wins over the root door
 
 import json
+import shutil
 import sys
 import urllib.error
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from comfy_genart_nodes.headless.provision import ComfyUI, prepare_base, provisi
 
 collect_ignore = ["graph/test_nodes"]
 ROOT = Path(__file__).resolve().parents[1]
+NETWORKS = {"stylegan3-t-ffhqu-256x256.pkl": "sg3t_64", "cifar10.pkl": "sg2_64_cond"}
+"""Files that shared workflows ask a person for, and the small ones that stand in for them."""
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +63,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     (base / "custom_nodes" / "genart_test_nodes").symlink_to(
         ROOT / "tests" / "graph" / "test_nodes"
     )
+    gans = base / "models" / "genart" / "gan"
+    gans.mkdir(parents=True)
+    for asked, small in NETWORKS.items():
+        shutil.copy(ROOT / "tests" / "fixtures" / "networks" / f"{small}.pkl", gans / asked)
     few_spins = {"GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "PASSIVE"}  # cores may be shared
     comfyui = ComfyUI(provision(), (sys.executable,), base)
     with running(comfyui, environment=few_spins) as started:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import GenartError
 from ..gan.sampling import Precision
+from .progress import cancellable
 
 LARGEST_BATCH = 32
 """Items at a time where memory is plentiful: more gain nothing, and progress would stutter."""
@@ -54,7 +55,8 @@ def batches(
     start = 0
     while start < count:
         size = min(largest, count - start)
-        part = _attempt(work, start, start + size, last=size == 1)
+        with cancellable(patcher.model):
+            part = _attempt(work, start, start + size, last=size == 1)
         if part is None:
             largest = size // 2
             mm.soft_empty_cache()

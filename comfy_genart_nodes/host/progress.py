@@ -1,11 +1,16 @@
 """What a person sees of a node at work: a bar, a preview, a line of text; and Cancel."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import comfy.model_management as mm
+import torch
 from comfy.utils import ProgressBar
 from comfy_api.latest import ui
 from comfy_execution.utils import get_executing_context
 from PIL import Image
 from server import PromptServer
+from torch import nn
 
 PREVIEW_SIZE = 512
 """Longest side of a preview in pixels; the page shrinks it to the node."""
@@ -40,6 +45,25 @@ class Progress:
 def check_cancelled() -> None:
     """Raise ComfyUI's InterruptProcessingException when the person pressed Cancel."""
     mm.throw_exception_if_processing_interrupted()
+
+
+@contextmanager
+def cancellable(network: nn.Module) -> Iterator[None]:
+    """Heed Cancel before every layer of a network, since one picture may take long.
+
+    What torch.compile made of a network heeds it between pictures alone.
+    """
+    handles = [layer.register_forward_pre_hook(_heed) for layer in network.modules()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _heed(layer: nn.Module, inputs: object) -> None:
+    if not torch.compiler.is_compiling():
+        check_cancelled()
 
 
 def show_text(text: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from ..gan.generator import Frame
+from ..gan.sampling import Precision
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -36,8 +37,10 @@ class ManagedGAN:
         patcher: ComfyUI's handle on the same network, which moves it between the devices. It has
             to live as long as the network is used.
         frame: which part of the plane its pictures show.
+        precision: in which it is sampled.
     """
 
     loaded: LoadedGAN
     patcher: ModelPatcher
     frame: Frame = field(default_factory=Frame)
+    precision: Precision = "fp32"

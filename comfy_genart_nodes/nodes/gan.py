@@ -1,12 +1,14 @@
 """Load and save a GAN."""
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..errors import GenartError
-from ..gan.checkpoint import load_gan as open_gan
 from ..gan.checkpoint import save_gan
+from ..gan.compiling import compiled
+from ..gan.formats.opening import describe, open_gan
 from ..host import folders, memory, sockets
 from ..host.progress import say
 from ..host.schema import check_choice, field, result, schema
@@ -83,11 +85,13 @@ class LoadGAN(io.ComfyNode):
     ) -> io.NodeOutput:
         """Read the file and hand the network to ComfyUI's memory management."""
         check_choice("precision", precision, PRECISIONS)
+        chosen = memory.choose_precision(precision)
         loaded = open_gan(folders.find_gan(gan_name))
-        about = str(loaded.info)
-        return io.NodeOutput(
-            ManagedGAN(loaded, memory.manage(loaded.generator)), about, ui=say(about)
-        )
+        about = describe(loaded)
+        if compile:
+            loaded = replace(loaded, generator=compiled(loaded.generator))
+        gan = ManagedGAN(loaded, memory.manage(loaded.generator), precision=chosen)
+        return io.NodeOutput(gan, about, ui=say(about))
 
 
 class SaveGAN(io.ComfyNode):

@@ -147,7 +147,8 @@ class TrainGAN(io.ComfyNode):
         with Image.open(sheet) as picture:
             samples = images.read_image(picture)
         loaded = load_gan(run.checkpoints[-1])
-        gan = ManagedGAN(loaded, memory.manage(loaded.generator))
+        best = memory.choose_precision("auto")
+        gan = ManagedGAN(loaded, memory.manage(loaded.generator), precision=best)
         return io.NodeOutput(gan, run, samples, ui=ui.SavedImages([outputs.shown(sheet)]))
 
 

@@ -4,20 +4,29 @@
 
 To be run after a shared workflow was changed (saved from the page into `workflows/`) or the shipped
 checkpoint was replaced. Writes `workflows/api/NAME.json`, the thumbnail `NAME.jpg`, and `NAME.json`
-itself, as this page saves it. A thumbnail shows what running the workflow makes; where that needs
-what is not shipped (a diffusion checkpoint, a person's pictures) it shows the graph. Without a NAME
-also `docs/picture.jpg`, the page after it ran `README_SHOWS`.
+itself, as this page saves it. A thumbnail shows what running the workflow makes; for a network that
+only a person can bring, one of random weights stands in. Where more is missing (a diffusion
+checkpoint, a person's pictures) it shows the graph. Without a NAME also `docs/picture.jpg`, the
+page after it ran `README_SHOWS`.
 """
 
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import av
 from PIL import Image, ImageSequence
 from real_page import RealPage, find_browser, open_page
 
+from comfy_genart_nodes.gan.checkpoint import save_gan
+from comfy_genart_nodes.gan.layers import initialise
+from comfy_genart_nodes.gan.spec import StyleGAN2Spec
+from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.stylegan3 import StyleGAN3
+from comfy_genart_nodes.gan.stylegan3_spec import StyleGAN3Spec
 from comfy_genart_nodes.headless.client import Server
 from comfy_genart_nodes.headless.comfyui import running
 from comfy_genart_nodes.headless.provision import ComfyUI, prepare_base, provision
@@ -28,6 +37,10 @@ SHOWN = {
     "sample_gan": "gan_sheet_*.png",
     "walk_latent_space": "gan_walk_*.webp",
     "pick_favourites": "gan_takes_*.png",
+    "style_mixing": "gan_style_mixing_*.png",
+    "long_video": "gan_video_*.mp4",
+    "stylegan3": "stylegan3_*.png",
+    "class_blends": "gan_classes_*.png",
 }
 README_SHOWS = "walk_latent_space"
 WIDTH = 512
@@ -89,22 +102,45 @@ def shrink(picture: Image.Image, width: int) -> Image.Image:
     return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
-def sheet(animation: Image.Image) -> Image.Image:
-    """Evenly spaced frames of an animation on one sheet."""
-    frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(animation)]
-    chosen = frames[:: len(frames) // FRAMES][:FRAMES]
+def frames_of(path: Path) -> list[Image.Image]:
+    """All frames of a picture, an animation or a video."""
+    if path.suffix == ".mp4":
+        with av.open(str(path)) as video:
+            return [frame.to_image() for frame in video.decode(video=0)]
+    with Image.open(path) as animation:
+        return [frame.convert("RGB") for frame in ImageSequence.Iterator(animation)]
+
+
+def sheet(frames: list[Image.Image]) -> Image.Image:
+    """Evenly spaced frames of an animation, or all of a few pictures, on one sheet."""
+    count = min(len(frames), FRAMES)
+    chosen, columns = frames[:: len(frames) // count][:count], math.isqrt(count)
     width, height = chosen[0].size
-    made = Image.new("RGB", (4 * width, 4 * height))
+    made = Image.new("RGB", (columns * width, -(-count // columns) * height))
     for number, frame in enumerate(chosen):
-        made.paste(frame, (number % 4 * width, number // 4 * height))
+        made.paste(frame, (number % columns * width, number // columns * height))
     return made
 
 
 def made_picture(server: Server, path: Path, shown: str, folder: Path) -> Image.Image:
     """What running the workflow makes."""
     run_workflow(server, path, Delivery(folder), [], [], 600)
-    picture = Image.open(next(folder.glob(shown)))
-    return sheet(picture) if getattr(picture, "is_animated", False) else picture
+    frames = [frame for file in sorted(folder.glob(shown)) for frame in frames_of(file)]
+    return sheet(frames) if len(frames) > 1 else frames[0]
+
+
+def write_stand_ins(folder: Path) -> None:
+    """Networks of random weights under the names that shared workflows ask a person for."""
+    small = {"z_dim": 64, "w_dim": 64, "channel_max": 64}
+    turned = {"channel_base": 4096, "first_cutoff": 4.0, "first_stopband": 9.0, "output_scale": 1.0}
+    specs = {
+        "stylegan3-t-ffhqu-256x256.pkl": StyleGAN3Spec(resolution=128, **small, **turned),
+        "cifar10.pkl": StyleGAN2Spec(64, c_dim=10, channel_base=2048, mapping_layers=2, **small),
+    }
+    for name, spec in specs.items():
+        generator = StyleGAN3(spec) if isinstance(spec, StyleGAN3Spec) else StyleGAN2(spec)
+        initialise(generator, seed=3)
+        save_gan(folder / name, generator, {})
 
 
 def write(path: Path, workflow: dict[str, Any]) -> None:
@@ -135,6 +171,7 @@ def main(names: list[str]) -> None:
         base = Path(temporary) / "base"
         base.mkdir()
         prepare_base(base)
+        write_stand_ins(base / "models" / "genart" / "gan")
         comfyui = ComfyUI(provision(), (sys.executable,), base)
         with running(comfyui) as server, open_page(server.url, browser) as page:
             for path in sorted(WORKFLOWS.glob("*.json")):

@@ -109,11 +109,9 @@ def test_the_search_for_centres_can_be_cancelled(server, gans):
     while not server.get("/queue")["queue_running"]:
         time.sleep(0.05)
     time.sleep(1)
-    began = time.monotonic()
     server.interrupt(prompt)
     with pytest.raises(InterruptedError):
         wait(server, prompt)
-    assert time.monotonic() - began < 10
 
 
 def test_noise_strength_runs_from_none_through_as_trained(server, gans):

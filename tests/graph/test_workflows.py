@@ -4,9 +4,11 @@ import itertools
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
@@ -143,6 +145,80 @@ def test_favourites_come_back_with_newcomers_in_several_takes(genart):
         assert nearest(takes[6 * row : 6 * row + 4], candidates) == [1, 4, 11, 20]
         newcomers = takes[6 * row + 4 : 6 * row + 6]
         assert nearest(newcomers, takes[4:6]) == [0, 1]
+
+
+def test_a_stylegan3_is_turned_mixed_upscaled_and_saved(genart):
+    """The small network that stands in for a person's answers as theirs would."""
+
+    def four(out: str, *options: str) -> np.ndarray:
+        made = genart("stylegan3", "--seeds", "1", *options, out=out)
+        assert list(sorted(made)) == [f"stylegan3_seed1_{n:05}_.png" for n in range(1, 5)]
+        return np.stack([np.asarray(Image.open(made[name]), float) for name in sorted(made)])
+
+    turned = four("turned")
+    assert turned.shape == (4, 512, 512, 3) and differ(turned)
+    still = four("still", "--set", "Transform GAN.x=0", "--set", "Transform GAN.degrees=0")
+    right = four("right", "--set", "Transform GAN.x=0.25", "--set", "Transform GAN.degrees=0")
+    assert np.abs(turned - still).mean() > 3
+    # A quarter of the side to the right: what was in the middle now lies there.
+    inner = np.abs(right[:, 64:-64, 192:-64] - still[:, 64:-64, 64:-192]).mean()
+    assert inner < 0.2 * np.abs(right - still).mean()
+    unmixed = four("unmixed", "--set", "Mix GAN Latents.amount=0")
+    assert np.abs(unmixed - turned).mean() > 3
+
+
+def test_style_mixing_has_shapes_in_columns_and_colours_in_rows(genart):
+    def sheet(out: str, *options: str) -> np.ndarray:
+        made = genart("style_mixing", "--seeds", "20", *options, out=out)
+        return tiles(made["gan_style_mixing_seed20_00001_.png"], 5, 5).reshape(5, 5, 128, 128, 3)
+
+    mixed = sheet("mixed")
+    shapes = sheet("shapes", "--set", "Mix GAN Latents.amount=0")
+    colours = sheet("colours", "--set", "Mix GAN Latents.layers=0-")
+    assert np.abs(shapes - shapes[:1]).max() == 0 and differ(shapes[0])
+    assert np.abs(colours - colours[:, :1]).max() <= 1 and differ(colours[:, 0])
+    outlines = shapes[0].mean(axis=-1).reshape(5, -1)
+    alike = np.corrcoef(mixed.mean(axis=-1).reshape(25, -1), outlines)[:25, 25:]
+    found = alike.argmax(axis=1).reshape(5, 5)
+    assert (found == np.arange(5)).mean() > 0.75
+
+
+def test_a_saved_picture_is_where_style_mixing_goes_on(genart, server, tmp_path):
+    made = genart("style_mixing", "--set", "GAN Latent.seed=40")
+    picture = server.base / "input" / "mixture_00001_.png"
+    shutil.copy(made["mixture_00007_.png"], picture)
+    saved = server.base / "output" / "genart" / "latents" / "style_mixing.safetensors"
+    assert saved.is_file()
+    workflow = json.loads((ROOT / "workflows" / "style_mixing.json").read_text("utf-8"))
+    for node in workflow["nodes"]:
+        node["mode"] = 0
+    awake = tmp_path / "awake.json"
+    awake.write_text(json.dumps(workflow), encoding="utf-8")
+    where = ["--server", server.url, "--out", str(tmp_path / "awake")]
+    assert main(["run", str(awake), *where, "--set", "GAN Latent.seed=40"]) == 0
+    walk = frames(tmp_path / "awake" / "gan_from_picture_00001_.webp")
+    assert len(walk) == 72
+    original = np.asarray(Image.open(picture).convert("RGB"), float)[None]
+    assert nearest(original, walk[::12]) == [0]
+    assert np.abs(walk[0] - original[0]).mean() < 4  # what the animation's compression loses
+
+
+def test_class_blends_run_from_class_to_class(genart):
+    made = genart("class_blends", "--set", "GAN Latent.seed=1")
+    nine = tiles(made["gan_classes_00001_.png"], 3, 3)
+    strip = tiles(made["gan_class_blend_00001_.png"], 5, 1)
+    assert differ(nine) and differ(strip)
+    assert np.abs(strip[[0, 4]] - nine[:2]).max() <= 1
+    away = np.abs(strip - strip[0]).mean(axis=(1, 2, 3))
+    assert (np.diff(away) > 0).all()
+
+
+def test_long_video_is_as_long_and_as_wide_as_asked(genart):
+    made = genart("long_video", "--seeds", "3", "--set", "GAN Latent Path.frames=48")
+    with av.open(str(made["gan_video_seed3_00001_.mp4"])) as video:
+        shown = np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)])
+    assert shown.shape == (48, 64, 128, 3) and shown.std() > 10
+    assert differ(tiles(made["gan_kinds_seed3_00001_.png"], 4, 4))
 
 
 def test_train_and_sample_learns_keeps_and_samples(genart, server):
