@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from ...errors import GenartError, shown
+from ...errors import GenartError, printable, shown
 from ..checkpoint import LoadedGAN, assemble, load_gan
 from . import dcgan, fastgan, lightweight, lucidrains, nvidia, rosinality, tensorflow
 from .network_file import NetworkFile
@@ -157,7 +157,7 @@ _KNOWN_FIRST = ("name", "format", "licence", "data", "training")
 
 def describe(gan: LoadedGAN) -> str:
     """The same as a few lines of text."""
-    return "\n".join(_lines(summary(gan)))
+    return "\n".join(map(printable, _lines(summary(gan))))
 
 
 def _lines(found: dict[str, Any], indent: str = "") -> Iterator[str]:

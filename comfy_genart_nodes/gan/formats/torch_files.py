@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ...errors import GenartError
+from ...errors import GenartError, printable
 from .pickles import read, read_one
 from .records import Budget, Name, RefusedError
 from .torch_zip import is_zip, records
@@ -41,10 +41,9 @@ def open_pickle(path: Path) -> Any:
     try:
         return _open(_mapped(path))
     except RefusedError as error:
-        name = "".join(letter if letter.isprintable() else "?" for letter in path.name)
         raise GenartError(
-            f"{name} {error}: it was not opened and nothing in it was run; get the file anew, or "
-            "as safetensors."
+            f"{printable(path.name)} {error}: it was not opened and nothing in it was run; get it "
+            "anew, or as a state_dict or safetensors."
         ) from error
 
 
