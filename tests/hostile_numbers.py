@@ -148,6 +148,7 @@ def archives(_: Path) -> Iterator[tuple[str, bytes]]:
         ("both sizes of 4 GB", entry + 20, u4(2**32 - 2) * 2),
         ("sizes only a 64-bit field could hold", entry + 20, u4(2**32 - 1) * 2),
         ("a record on top of another", entry + 42, u4(0)),
+        ("64-bit contents nowhere", end - 20, large_end()),
         ("a record outside", entry + 42, u4(2**31)),
         ("a locked record", entry + 8, b"\x01\x00"),
         ("an unknown method", entry + 10, b"\x63\x00"),
@@ -160,6 +161,12 @@ def archives(_: Path) -> Iterator[tuple[str, bytes]]:
         yield what, good[:place] + value + good[place + len(value) :]
     yield "a comment in front", b"PK\x03\x04" + good
     yield "only the beginning", good[: len(good) // 2]
+
+
+def large_end() -> bytes:
+    """A locator of a 64-bit end record, and an end that needs one."""
+    end = b"PK\x05\x06" + b"\xff\xff" * 4 + u4(2**32 - 1) * 2 + b"\x00\x00"
+    return b"PK\x06\x07" + u4(0) + u8(2**64 - 1) + u4(1) + end
 
 
 def strangers(canary: Path) -> Iterator[tuple[str, bytes]]:

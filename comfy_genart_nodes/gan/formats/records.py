@@ -60,8 +60,11 @@ class Budget:
 
     @classmethod
     def of(cls, size: int) -> "Budget":
-        """The budget of a file of this many bytes. The largest real ones need 100,000 opcodes."""
-        return cls(1_000_000, 4 * size + 2**24)
+        """The budget of a file of this many bytes.
+
+        Real ones have 20 bytes and more for each opcode, and at most some 50,000 of them.
+        """
+        return cls(min(200_000 + size // 8, 1_000_000), 4 * size + 2**24)
 
     def take(self, size: int) -> None:
         """Set bytes aside.

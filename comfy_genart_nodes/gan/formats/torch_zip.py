@@ -28,7 +28,7 @@ def records(data: memoryview) -> dict[str, memoryview]:
     """
     try:
         return _records(data)
-    except (struct.error, ValueError) as error:
+    except (struct.error, ValueError, OverflowError) as error:
         raise RefusedError("is damaged: its list of contents is not where it should be") from error
 
 
