@@ -43,11 +43,11 @@ def hostile(canary: Path) -> dict[str, bytes]:
 
 def running(canary: Path) -> Iterator[tuple[str, bytes]]:
     """Pickles that run something."""
-    shell, code = text(f"touch {canary}"), text(f"open({str(canary)!r}, 'w')")
+    shell, code = text(f"echo > {canary}"), text(f"open({str(canary)!r}, 'w')")
     system = call(name("os", "system"), shell)
     yield "os.system", pickled(system)
     yield "os.system in place of G_ema", network(system)
-    yield "posix.system, protocol 0", f"cposix\nsystem\n(Vtouch {canary}\ntR.".encode()
+    yield "posix.system, protocol 0", f"cposix\nsystem\n(Vecho > {canary}\ntR.".encode()
     yield "nt.system", pickled(call(name("nt", "system"), shell))
     yield "eval", pickled(call(name("builtins", "eval"), code))
     yield "exec of Python 2", pickled(call(name("__builtin__", "exec"), code), protocol=2)
@@ -91,7 +91,7 @@ def running(canary: Path) -> Iterator[tuple[str, bytes]]:
     yield "a class of torch's workers", pickled(call(name("torch.nn.modules._worker", "__init__")))
     yield "newobj", pickled(name("os", "system"), group(shell), b"\x81")
     yield "newobj with names", pickled(name("subprocess", "Popen"), b")}\x92")
-    yield "inst", f"(S'touch {canary}'\nios\nsystem\n.".encode()
+    yield "inst", f"(S'echo > {canary}'\nios\nsystem\n.".encode()
     yield "obj", pickled(b"(", name("os", "system"), shell, b"o")
     yield "a poisoned inner file", network(inside(pickled(system)))
     yield (
@@ -108,7 +108,7 @@ def running(canary: Path) -> Iterator[tuple[str, bytes]]:
         network(
             call(
                 name("torch.storage", "_load_from_bytes"),
-                text(f"cos\nsystem\n(Vtouch {canary}\ntR."),
+                text(f"cos\nsystem\n(Vecho > {canary}\ntR."),
             )
         ),
     )

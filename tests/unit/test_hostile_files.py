@@ -39,7 +39,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Corpus
     canary, control = aside / "canary", aside / "control"
     networks = [repository / "tests/fixtures/networks" / f"{each}.pkl" for each in REAL]
     bad = hostile(canary)
-    poison = call(name("os", "system"), text(f"touch {canary}"))
+    poison = call(name("os", "system"), text(f"echo > {canary}"))
     bad["a real network with poison beside it"] = (
         networks[0].read_bytes()[:-1] + text("more") + poison + b"s."
     )
