@@ -97,7 +97,8 @@ def zipped(entries: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -
 
 
 def new_file(tree: bytes, numbers: bytes = bytes(16), method: int = zipfile.ZIP_STORED) -> bytes:
-    return zipped([("net/data.pkl", pickled(tree)), ("net/data/0", numbers)], method)
+    entries = [("net/data.pkl", pickled(tree)), ("net/version", b"3\n"), ("net/data/0", numbers)]
+    return zipped(entries, method)
 
 
 def array(dtype: bytes, shape: bytes, data: bytes) -> bytes:
