@@ -13,8 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_BYTES = 8 << 20  # of the upsampled channels that a CPU takes at a time, ...
-_CHANNELS = {1: 64, 2: 16}  # ... but at least so many, with separable and with radial filters
+from .layers import reuse
+
+# Of the upsampled channels a CPU takes so many bytes at a time, for separable and radial filters:
+# what the cache holds, and little enough that the memory is used again, not mapped anew.
+_BYTES = {1: 30 << 20, 2: 8 << 20}
+_CHANNELS = 16  # but never fewer at a time
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,16 @@ class Filters:
     down: Tensor
 
     def chunk(self, x: Tensor) -> int:
-        """How many channels at a time: what fits a CPU's cache, a multiple of its vectors."""
+        """How many channels of `x` to take at a time."""
         if x.device.type != "cpu":
             return x.shape[1]
-        fitting = _BYTES // (self.geometry.fine**2 * x.element_size())
-        return max(fitting // 16 * 16, _CHANNELS[self.down.dim()])
+        fitting = _BYTES[self.down.dim()] // (self.geometry.fine**2 * x.element_size())
+        return min(max(fitting // 8 * 8, _CHANNELS), x.shape[1])
+
+    def reach(self) -> float:
+        """How many times an input's greatest magnitude the upsampled one can be."""
+        phases = self.up.float().abs().view(-1, self.geometry.up)
+        return float(phases.sum(dim=0).max()) ** 2
 
     def upsample(self, x: Tensor) -> Tensor:
         """`[n, c, size_in, size_in]` to `[n, c, fine, fine]`."""
@@ -129,16 +138,27 @@ def filtered_lrelu(
         [n, c, size_out, size_out], channels-last.
     """
     n, c = x.shape[:2]
-    side = filters.geometry.size_out
-    y = torch.empty_like(x.new_empty(n, c, side, side), memory_format=torch.channels_last)
-    step = min(filters.chunk(x), c)
+    side, step = filters.geometry.size_out, filters.chunk(x)
+    order = torch.channels_last if x.device.type == "cpu" else torch.contiguous_format
+    y = torch.empty(n, c, side, side, dtype=x.dtype, device=x.device, memory_format=order)
+    harmless = clamp / filters.reach()
     for i in range(n):
         for k in range(0, c, step):
             # All of one width: the last takes some channels again rather than too few.
             part = slice(min(k, c - step), min(k, c - step) + step)
             one = (slice(i, i + 1), part)
             scaled = torch.addcmul(bias[part, None, None], x[one], before[one][..., None, None])
-            fine = filters.upsample(scaled.contiguous(memory_format=torch.channels_last))
-            fine = F.leaky_relu_(fine, slope).clamp_(-clamp, clamp)
-            torch.mul(filters.downsample(fine), after[one][..., None, None], out=y[one])
+            fine = filters.upsample(scaled.contiguous(memory_format=order))
+            fine = F.leaky_relu(fine, slope, inplace=reuse(fine) is not None)
+            if not _surely_within(scaled, harmless):
+                fine = torch.clamp(fine, -clamp, clamp, out=reuse(fine))
+            y[one] = filters.downsample(fine) * after[one][..., None, None]
     return y
+
+
+def _surely_within(x: Tensor, limit: float) -> bool:
+    """Whether all of `x` is known to be smaller: looked up only where looking costs little."""
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    low, high = torch.aminmax(x.detach())
+    return max(-float(low), float(high)) < limit

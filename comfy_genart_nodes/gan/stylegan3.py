@@ -24,6 +24,16 @@ from .stylegan3_spec import Band, StyleGAN3Spec
 _SLOPE, _GAIN = 0.2, math.sqrt(2)
 
 
+class Pose(Linear):
+    """Cosine, sine, x and y from w; at rest in a new network."""
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Nothing turns, nothing moves."""
+        nn.init.zeros_(self.weight)
+        with torch.no_grad():
+            self.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+
+
 class Input(nn.Module):
     """Fourier features: waves whose phases and frequencies w and the user move and turn.
 
@@ -40,7 +50,7 @@ class Input(nn.Module):
         super().__init__()
         self.band = band
         self.weight = nn.Parameter(torch.empty(band.channels, band.channels))
-        self.affine = Linear(w_dim, 4)
+        self.affine = Pose(w_dim, 4)
         # Written out: torch.eye on the meta device imports the compiler, which takes seconds.
         identity = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
         self.register_buffer("transform", identity)
@@ -157,7 +167,7 @@ class Layer(nn.Module):
         return filtered_lrelu(x, self._filters(x), *scales, _SLOPE, self.clamp)
 
     def _filters(self, x: Tensor) -> Filters:
-        """The filters, with the gains of zeros left out and of the leaky ReLU, as `x` wants them."""
+        """As `x` wants them; with the gains of upsampling and leaky ReLU, which commutes."""
         one = x.new_ones(1)
         up, down = getattr(self, "up_filter", one), getattr(self, "down_filter", one)
         up = up * (self.geometry.up * math.sqrt(_GAIN))
