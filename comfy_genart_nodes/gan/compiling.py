@@ -1,6 +1,8 @@
 """Generators through torch.compile, for those who ask for it."""
 
 import copy
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +14,8 @@ from .generator import Generator, Look
 def compiled(generator: Generator) -> Generator:
     """A generator of the same weights whose synthesis is compiled when it first runs.
 
-    Batches of any size share one compilation; another noise mode, canvas or precision is compiled
-    anew. The pictures are the same up to rounding.
+    Batches of any size and noise of any strength share one compilation; another noise mode, canvas
+    or precision is compiled anew. The pictures are the same up to rounding.
 
     Raises:
         GenartError: from its `synthesize`, where there is no compiler that torch can use.
@@ -21,6 +23,9 @@ def compiled(generator: Generator) -> Generator:
     fast = torch.compile(generator.synthesize, dynamic=True)
 
     def synthesize(ws: Tensor, look: Look) -> Tensor:
+        # A number would be compiled in, a tensor stays free.
+        strength: Any = torch.tensor(look.noise.strength)
+        look = replace(look, noise=replace(look.noise, strength=strength))
         try:
             return fast(ws, look)
         except Exception as error:

@@ -4,6 +4,8 @@
 answers, computed in fp32 on a CPU; 1e-4 is a hundredth of one 8-bit step.
 """
 
+import copy
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from comfy_genart_nodes.gan.discriminator import (
     DiscriminatorSpec,
     minibatch_deviation,
 )
-from comfy_genart_nodes.gan.generator import Noise
+from comfy_genart_nodes.gan.generator import Look, Noise
 from comfy_genart_nodes.gan.latents import GANLatent
 from comfy_genart_nodes.gan.layers import initialise
 from comfy_genart_nodes.gan.sampling import Settings, sample
@@ -26,6 +28,7 @@ from comfy_genart_nodes.gan.spec import StyleGAN2Spec
 from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
 
 SMALL = {"z_dim": 16, "w_dim": 16, "channel_base": 256, "channel_max": 16, "mapping_layers": 2}
+BF16_MEAN, BF16_MOST = 0.005, 0.1  # a step of 8 bits is .008
 
 
 @pytest.fixture(params=["plain", "classes"])
@@ -67,7 +70,7 @@ def test_pictures_of_w_plus_equal_those_of_z(reference):
     close(sample(generator, plus), recorded["img_psi1_const"])
 
 
-@pytest.mark.parametrize("architecture", ["skip", "resnet"])
+@pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
 @pytest.mark.parametrize("resolution", [32, 48, 64, 112, 256])
 def test_every_resolution_and_architecture_makes_pictures(architecture, resolution):
     spec = StyleGAN2Spec(resolution=resolution, architecture=architecture, **SMALL)
@@ -100,6 +103,84 @@ def test_features_keep_their_variance():
     # lrelu halves the second moment of the negative side; its gain sqrt 2 makes up for all but
     # the slope's square: (1 + .2^2) / 2 * 2 = 1.04. One layer of 64 random channels: 5 %.
     assert abs(moment - 1.04) < 0.05
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A network large and wide enough for all that makes a CPU faster, every weight drawn."""
+    spec = StyleGAN2Spec(
+        resolution=128, z_dim=16, w_dim=16, channel_base=8192, channel_max=64, mapping_layers=1
+    )
+    generator = StyleGAN2(spec)
+    initialise(generator, 0)
+    random = torch.Generator().manual_seed(1)
+    for parameter in generator.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1, generator=random)
+    return generator.eval()
+
+
+def test_what_makes_sampling_faster_changes_no_picture(wide):
+    """Memory used again, fewer products, pictures one by one: none of it where gradients flow."""
+    ws = torch.randn(2, wide.spec.num_ws, 16, generator=torch.Generator().manual_seed(2))
+    plain = wide.synthesize(ws, Look())
+    assert plain.requires_grad
+    with torch.no_grad():
+        close(wide.synthesize(ws, Look()), plain.detach())
+        close(wide.synthesize(ws[1:], Look()), plain.detach()[1:])
+
+
+def test_the_order_of_channels_in_memory_changes_no_picture(reference):
+    generator, latent, recorded = reference
+    ordered = copy.deepcopy(generator).to(memory_format=torch.channels_last)
+    close(sample(ordered, latent), recorded["img_psi1_const"])
+
+
+def test_random_noise_is_a_picture_s_own_also_one_by_one(wide):
+    latent = latents.from_seeds(wide.spec, 0, 2)
+    settings = Settings(noise_mode="random", noise_seed=1)
+    close(
+        sample(wide, latents.pick(latent, [1]), settings, first=1),
+        sample(wide, latent, settings)[1:],
+    )
+
+
+def test_noise_of_no_strength_is_no_noise_and_enters_linearly(reference):
+    generator, latent, _ = reference
+    silent = sample(generator, latent, Settings(noise_strength=0.0))
+    close(silent, sample(generator, latent, Settings(noise_mode="none")))
+    layer = copy.deepcopy(generator.synthesis.b64.conv1)
+    layer.noise_strength.fill_(0.1)
+    layer.bias.fill_(100.0)  # far on the linear side of the leaky ReLU
+    x = torch.randn(1, layer.weight.shape[1], 64, 64, generator=torch.Generator().manual_seed(1))
+    w = torch.randn(1, generator.spec.w_dim, generator=torch.Generator().manual_seed(2))
+    zero, one, three = (layer(x, w, Noise("const", strength)) for strength in (0.0, 1.0, 3.0))
+    torch.testing.assert_close(three - zero, 3 * (one - zero), atol=1e-3, rtol=0)
+    assert (one - zero).abs().max() > 0.1
+
+
+def test_features_stay_within_the_clamp():
+    generators = []
+    for clamp in (0.0, 1e6, 0.5):
+        generators.append(StyleGAN2(StyleGAN2Spec(resolution=32, conv_clamp=clamp, **SMALL)))
+        initialise(generators[-1], 0)
+    latent = latents.from_seeds(generators[0].spec, 0, 2)
+    free, far, near = (sample(generator, latent) for generator in generators)
+    assert torch.equal(free, far) and not torch.equal(free, near)
+    ws = torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(2, 8, 32, 32, generator=torch.Generator().manual_seed(2))
+    features = generators[2].synthesis.b32.conv1(x, ws, Noise(), gain=math.sqrt(0.5))
+    assert features.abs().max().item() == pytest.approx(0.5 * math.sqrt(0.5))
+
+
+def test_bf16_differs_in_the_third_digit(repository):
+    gan = load_gan(repository / "models" / "gan" / "emoji_people_64.safetensors")
+    latent = latents.from_seeds(gan.spec, 0, 2)
+    exact = sample(gan.generator, latent, Settings(psi=0.7))
+    coarse = sample(gan.generator, latent, Settings(psi=0.7, precision="bf16"))
+    assert coarse.dtype == torch.float32
+    difference = (coarse - exact).abs()
+    assert 0 < difference.mean() < BF16_MEAN and difference.max() < BF16_MOST
 
 
 def test_random_noise_depends_on_seed_and_place_alone(reference):
