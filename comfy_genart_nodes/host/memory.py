@@ -14,6 +14,9 @@ from .progress import cancellable
 LARGEST_BATCH = 32
 """Items at a time where memory is plentiful: more gain nothing, and progress would stutter."""
 
+LARGEST_ON_CPU = 2**30
+"""Bytes of a batch on a CPU: larger ones gain nothing there, and Cancel would wait for them."""
+
 
 def manage(module: nn.Module) -> ModelPatcher:
     """Hand a network to ComfyUI, which from now on decides when it lies on the device."""
@@ -49,8 +52,11 @@ def batches(
         Exception: the host's out-of-memory error, when even one item does not fit.
     """
     device = load(patcher)
+    room = mm.get_free_memory(device) / 2
+    if device.type == "cpu":
+        room = min(room, LARGEST_ON_CPU)
     largest = LARGEST_BATCH
-    while largest > 1 and largest * item_bytes > mm.get_free_memory(device) / 2:
+    while largest > 1 and largest * item_bytes > room:
         largest //= 2
     start = 0
     while start < count:
