@@ -21,7 +21,7 @@ def pays(x: Tensor, weight: Tensor) -> bool:
         return False
     if torch.is_autocast_enabled("cpu") or x.dtype != torch.float32:
         return False
-    return weight.shape[-1] == 3 and min(weight.shape[:2]) >= 64 and x[0, 0].numel() >= 24**2
+    return weight.shape[-1] == 3 and min(weight.shape[:2]) >= 96 and x[0, 0].numel() >= 24**2
 
 
 def convolve(x: Tensor, weight: Tensor, padding: int) -> Tensor:

@@ -109,7 +109,7 @@ def test_features_keep_their_variance():
 def wide():
     """A network large and wide enough for all that makes a CPU faster, every weight drawn."""
     spec = StyleGAN2Spec(
-        resolution=128, z_dim=16, w_dim=16, channel_base=8192, channel_max=64, mapping_layers=1
+        resolution=128, z_dim=16, w_dim=16, channel_base=12288, channel_max=96, mapping_layers=1
     )
     generator = StyleGAN2(spec)
     initialise(generator, 0)
