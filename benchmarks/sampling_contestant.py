@@ -45,10 +45,11 @@ def _r3gan(resolution: int) -> R3GANSpec:
 FAMILIES: dict[str, Callable[[int], Spec]] = {
     "sg2-16384": lambda side: StyleGAN2Spec(resolution=side, channel_base=16384),
     "sg2-32768": lambda side: StyleGAN2Spec(resolution=side, channel_base=32768),
-    "sg3-t": lambda side: StyleGAN3Spec(resolution=side),
-    "sg3-r": lambda side: StyleGAN3Spec(
+    "sg3-t-16384": lambda side: StyleGAN3Spec(resolution=side, channel_base=16384),
+    "sg3-t-32768": lambda side: StyleGAN3Spec(resolution=side, channel_base=32768),
+    "sg3-r-32768": lambda side: StyleGAN3Spec(
         resolution=side,
-        channel_base=65536,
+        channel_base=32768,
         channel_max=1024,
         conv_kernel=1,
         use_radial_filters=True,
