@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.sampling_contestant import FAMILIES, Task, originals, ours
-from comfy_genart_nodes.gan.generator import Look
+from comfy_genart_nodes.gan.networks.generator import Look
 
 CONTESTANT = Path(__file__).with_name("sampling_contestant.py")
 RETAINED = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}

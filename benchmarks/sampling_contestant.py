@@ -24,13 +24,13 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from comfy_genart_nodes.gan.compiling import compiled
-from comfy_genart_nodes.gan.families import build
-from comfy_genart_nodes.gan.generator import Generator, Look, Spec
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.r3gan import R3GANSpec
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan3_spec import StyleGAN3Spec
+from comfy_genart_nodes.gan.networks.compiling import compiled
+from comfy_genart_nodes.gan.networks.families import build
+from comfy_genart_nodes.gan.networks.generator import Generator, Look, Spec
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.r3gan import R3GANSpec
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
+from comfy_genart_nodes.gan.networks.stylegan3_spec import StyleGAN3Spec
 
 Make = Callable[[Tensor], Tensor]
 _DERIVED = ("resample_filter", "up_filter", "down_filter", "Kernel")  # not weights

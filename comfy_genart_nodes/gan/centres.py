@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import GenartError
-from .generator import Generator
 from .latents import NO_SEED, GANLatent
+from .networks.generator import Generator
 
 _BATCH = 1024
 _ROUNDS = 50

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ..errors import GenartError
 from ..files import written
-from .families import build, read_spec
-from .generator import Generator, Spec
+from .networks.families import build, read_spec
+from .networks.generator import Generator, Spec
 
 FORMAT = 1
 _KEY = "genart"

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
-from .generator import Spec
 from .latents import GANLatent
+from .networks.generator import Spec
 
 _TERM = re.compile(r"(\d{1,9})(?:\s*:\s*([+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})))?")
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
-from .generator import Generator, Spec
+from .networks.generator import Generator, Spec
 
 Space = Literal["z", "w", "w+"]
 SEED_LIMIT = 2**32

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
-from .generator import Frame, Generator, Look, Noise, NoiseMode
 from .latents import GANLatent, nearest_centres, to_w_plus, truncate
+from .networks.generator import Frame, Generator, Look, Noise, NoiseMode
 
 Precision = Literal["fp32", "bf16"]
 

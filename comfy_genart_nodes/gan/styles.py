@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import GenartError
-from .generator import Generator, Spec
 from .latents import NO_SEED, GANLatent, to_w_plus
+from .networks.generator import Generator, Spec
 
 
 def mix(

@@ -115,7 +115,7 @@ def read_settings(args: argparse.Namespace) -> Settings:
     Raises:
         GenartError: when a file, a text or a number is bad.
     """
-    from ..gan.generator import Frame
+    from ..gan.networks.generator import Frame
     from ..gan.sampling import Settings
 
     _check_numbers(args)
@@ -162,7 +162,7 @@ def read_transform(text: str) -> Tensor:
     """
     import torch
 
-    from ..gan.transforms import matrix
+    from ..gan.networks.transforms import matrix
 
     if text.endswith(".npy"):
         found = read_array(Path(text), (2,), "a 3x3 matrix")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ..gan.generator import Generator
     from ..gan.latents import GANLatent
+    from ..gan.networks.generator import Generator
     from ..gan.sampling import Precision, Settings
 
 _LARGEST_BATCH = 32
@@ -132,9 +132,9 @@ class _Part:
 
 
 def _sample(args: argparse.Namespace) -> int:
-    from ..gan.compiling import compiled
     from ..gan.latent_files import KEYWORD, to_text
     from ..gan.latents import NO_SEED
+    from ..gan.networks.compiling import compiled
 
     settings = gan_options.read_settings(args)
     gan = open_told(args.file)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from ..gan.generator import Frame
+from ..gan.networks.generator import Frame
 from ..gan.sampling import Precision
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from comfy_api.latest import io
 
 from ..errors import GenartError
 from ..gan.checkpoint import save_gan
-from ..gan.compiling import compiled
 from ..gan.formats.opening import describe, open_gan
+from ..gan.networks.compiling import compiled
 from ..host import folders, memory, sockets
 from ..host.progress import say
 from ..host.schema import check_choice, field, result, schema

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..gan.generator import Frame
+from ..gan.networks.generator import Frame
+from ..gan.networks.transforms import matrix
 from ..gan.sampling import check_frame
-from ..gan.transforms import matrix
 from ..host import sockets
 from ..host.schema import field, result, schema
 from ..host.sockets import ManagedGAN

@@ -8,8 +8,8 @@ from comfy_api.latest import InputImpl, io, ui
 from torch import Tensor
 
 from ..errors import GenartError
-from ..gan.generator import NoiseMode
 from ..gan.latents import GANLatent, pick
+from ..gan.networks.generator import NoiseMode
 from ..gan.sampling import Settings, picture_bytes, sample
 from ..host import images, memory, outputs, sockets
 from ..host.progress import Progress

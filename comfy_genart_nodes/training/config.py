@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import GenartError
-from ..gan.spec import StyleGAN2Spec
+from ..gan.networks.stylegan2_spec import StyleGAN2Spec
 
 POLICIES = ("colour", "translation", "cutout")
 STOP_RULES = ("kimg", "steps")

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ..gan.discriminator import Discriminator, DiscriminatorSpec
-from ..gan.generator import Noise
-from ..gan.layers import initialise
-from ..gan.stylegan2 import StyleGAN2
+from ..gan.networks.discriminator import Discriminator, DiscriminatorSpec
+from ..gan.networks.generator import Noise
+from ..gan.networks.layers import initialise
+from ..gan.networks.stylegan2 import StyleGAN2
 from . import losses
 from .augment import augment
 from .config import TrainConfig

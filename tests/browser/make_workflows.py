@@ -22,11 +22,11 @@ from PIL import Image, ImageSequence
 from real_page import RealPage, find_browser, open_page
 
 from comfy_genart_nodes.gan.checkpoint import save_gan
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
-from comfy_genart_nodes.gan.stylegan3 import StyleGAN3
-from comfy_genart_nodes.gan.stylegan3_spec import StyleGAN3Spec
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
+from comfy_genart_nodes.gan.networks.stylegan3 import StyleGAN3
+from comfy_genart_nodes.gan.networks.stylegan3_spec import StyleGAN3Spec
 from comfy_genart_nodes.headless.client import Server
 from comfy_genart_nodes.headless.comfyui import running
 from comfy_genart_nodes.headless.provision import ComfyUI, prepare_base, provision

@@ -9,9 +9,9 @@ import torch
 from prompts import Graph, NodeError
 
 from comfy_genart_nodes.gan.checkpoint import save_gan
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 
 
 def write_gan(path: Path, seed: int, c_dim: int = 0) -> None:

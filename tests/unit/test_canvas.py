@@ -8,9 +8,9 @@ import torch
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import latents
-from comfy_genart_nodes.gan.canvas import LARGEST, Window, windows
 from comfy_genart_nodes.gan.checkpoint import load_gan
-from comfy_genart_nodes.gan.generator import Frame
+from comfy_genart_nodes.gan.networks.canvas import LARGEST, Window, windows
+from comfy_genart_nodes.gan.networks.generator import Frame
 from comfy_genart_nodes.gan.sampling import Settings, picture_bytes, sample
 
 SIDES = [4, 8, 16, 32, 64]

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import checkpoint
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 
 SPEC = StyleGAN2Spec(
     resolution=32, z_dim=8, w_dim=8, channel_base=64, channel_max=8, mapping_layers=1

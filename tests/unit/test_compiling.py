@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from comfy_genart_nodes.gan import latents
-from comfy_genart_nodes.gan.compiling import compiled
-from comfy_genart_nodes.gan.layers import initialise
+from comfy_genart_nodes.gan.networks.compiling import compiled
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 from comfy_genart_nodes.gan.sampling import Settings, sample
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
 
 pytestmark = pytest.mark.slow
 
@@ -54,8 +54,8 @@ def test_without_a_compiler_it_says_what_to_do(repository, tmp_path, monkeypatch
     code = (
         "import torch\n"
         "from comfy_genart_nodes.errors import GenartError\n"
-        "from comfy_genart_nodes.gan.compiling import compiled\n"
-        "from comfy_genart_nodes.gan.generator import Generator, Look\n"
+        "from comfy_genart_nodes.gan.networks.compiling import compiled\n"
+        "from comfy_genart_nodes.gan.networks.generator import Generator, Look\n"
         "class Small(Generator):\n"
         "    def synthesize(self, ws, look): return ws.sin() * 2 + ws\n"
         "try: compiled(Small()).synthesize(torch.ones(2, 3), Look())\n"

@@ -8,12 +8,12 @@ from torch import nn
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan.checkpoint import assemble, load_gan, save_gan
-from comfy_genart_nodes.gan.dcgan import DCGAN, DCGANSpec
 from comfy_genart_nodes.gan.formats import dcgan as files
 from comfy_genart_nodes.gan.formats.torch_files import open_pickle
-from comfy_genart_nodes.gan.generator import Look
 from comfy_genart_nodes.gan.latents import from_seeds
-from comfy_genart_nodes.gan.layers import initialise
+from comfy_genart_nodes.gan.networks.dcgan import DCGAN, DCGANSpec
+from comfy_genart_nodes.gan.networks.generator import Look
+from comfy_genart_nodes.gan.networks.layers import initialise
 from comfy_genart_nodes.gan.sampling import Settings, sample
 
 Z = torch.randn(3, 10, generator=torch.Generator().manual_seed(1))

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from comfy_genart_nodes.gan.discriminator import Discriminator, DiscriminatorSpec
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
+from comfy_genart_nodes.gan.networks.discriminator import Discriminator, DiscriminatorSpec
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 
 CLASSES = 3
 

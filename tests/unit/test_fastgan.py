@@ -10,12 +10,12 @@ from torch import nn
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan.checkpoint import assemble, load_gan, save_gan
-from comfy_genart_nodes.gan.fastgan import FastGAN, FastGANSpec, convolve_doubled
 from comfy_genart_nodes.gan.formats import fastgan as files
 from comfy_genart_nodes.gan.formats.torch_files import open_pickle
-from comfy_genart_nodes.gan.generator import Look, Noise
 from comfy_genart_nodes.gan.latents import from_seeds
-from comfy_genart_nodes.gan.layers import initialise
+from comfy_genart_nodes.gan.networks.fastgan import FastGAN, FastGANSpec, convolve_doubled
+from comfy_genart_nodes.gan.networks.generator import Look, Noise
+from comfy_genart_nodes.gan.networks.layers import initialise
 from comfy_genart_nodes.gan.sampling import Settings, sample
 
 SMALL = FastGANSpec(widths=(16, 8, 8, 4, 4), z_dim=8)

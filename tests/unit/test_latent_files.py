@@ -22,9 +22,9 @@ from comfy_genart_nodes.gan.latent_files import (
     to_text,
 )
 from comfy_genart_nodes.gan.latents import NO_SEED, GANLatent, pick
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 
 
 def numbers(*shape):

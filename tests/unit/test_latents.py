@@ -7,9 +7,9 @@ import torch
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import latents, paths
 from comfy_genart_nodes.gan.checkpoint import LoadedGAN
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 
 SPEC = StyleGAN2Spec(resolution=32, z_dim=64, w_dim=32, channel_base=256, mapping_layers=2)
 

@@ -17,7 +17,7 @@ from comfy_genart_nodes.gan.checkpoint import assemble, load_gan, save_gan
 from comfy_genart_nodes.gan.formats import lightweight
 from comfy_genart_nodes.gan.formats.torch_files import open_pickle
 from comfy_genart_nodes.gan.latents import GANLatent
-from comfy_genart_nodes.gan.lightweight import LightweightSpec
+from comfy_genart_nodes.gan.networks.lightweight import LightweightSpec
 from comfy_genart_nodes.gan.sampling import Settings, sample
 
 NAMES = ["plain", "attention", "v0.20.4", "v0.21.3", "v0.23.2"]

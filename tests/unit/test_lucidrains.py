@@ -16,9 +16,9 @@ from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan.checkpoint import assemble, load_gan, save_gan
 from comfy_genart_nodes.gan.formats import lucidrains
 from comfy_genart_nodes.gan.formats.torch_files import open_pickle
-from comfy_genart_nodes.gan.generator import Look, Noise
 from comfy_genart_nodes.gan.latents import GANLatent
-from comfy_genart_nodes.gan.lucidrains import LucidrainsSpec
+from comfy_genart_nodes.gan.networks.generator import Look, Noise
+from comfy_genart_nodes.gan.networks.lucidrains import LucidrainsSpec
 from comfy_genart_nodes.gan.sampling import Settings, sample
 
 NAMES = ["plain", "transparent", "attention", "early"]

@@ -11,16 +11,16 @@ import torch
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan.checkpoint import LoadedGAN, assemble, save_gan
-from comfy_genart_nodes.gan.families import build
 from comfy_genart_nodes.gan.formats import nvidia, r3gan_tensors, stylegan2_tensors
 from comfy_genart_nodes.gan.formats.modules import as_module, state_dict
 from comfy_genart_nodes.gan.formats.opening import open_gan
 from comfy_genart_nodes.gan.formats.torch_files import open_pickle
-from comfy_genart_nodes.gan.generator import Frame
 from comfy_genart_nodes.gan.latents import GANLatent
-from comfy_genart_nodes.gan.r3gan import R3GANSpec
+from comfy_genart_nodes.gan.networks.families import build
+from comfy_genart_nodes.gan.networks.generator import Frame
+from comfy_genart_nodes.gan.networks.r3gan import R3GANSpec
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 from comfy_genart_nodes.gan.sampling import Settings, sample, styles
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
 
 NETWORKS = Path(__file__).parents[1] / "fixtures" / "networks"
 STYLEGAN2 = ["sg2_64", "sg2_64_cond", "sg2_64_resnet", "sg2_64_orig", "sg2_64_flat"]

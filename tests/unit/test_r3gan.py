@@ -10,10 +10,10 @@ from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan.checkpoint import assemble, load_gan, save_gan
 from comfy_genart_nodes.gan.formats import nvidia
 from comfy_genart_nodes.gan.formats.torch_files import open_pickle
-from comfy_genart_nodes.gan.generator import Look
 from comfy_genart_nodes.gan.latents import GANLatent, from_seeds
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.r3gan import R3GAN, R3GANSpec, ResidualBlock
+from comfy_genart_nodes.gan.networks.generator import Look
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.r3gan import R3GAN, R3GANSpec, ResidualBlock
 from comfy_genart_nodes.gan.sampling import Settings, sample
 
 SMALL = R3GANSpec((8, 8, 4), (4, 4, 2), (1, 2, 1), z_dim=6, c_dim=5, embed_dim=3)

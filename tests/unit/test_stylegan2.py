@@ -15,17 +15,17 @@ import torch
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import latents
 from comfy_genart_nodes.gan.checkpoint import load_gan
-from comfy_genart_nodes.gan.discriminator import (
+from comfy_genart_nodes.gan.latents import GANLatent
+from comfy_genart_nodes.gan.networks.discriminator import (
     Discriminator,
     DiscriminatorSpec,
     minibatch_deviation,
 )
-from comfy_genart_nodes.gan.generator import Look, Noise
-from comfy_genart_nodes.gan.latents import GANLatent
-from comfy_genart_nodes.gan.layers import initialise
+from comfy_genart_nodes.gan.networks.generator import Look, Noise
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 from comfy_genart_nodes.gan.sampling import Settings, sample
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
 
 SMALL = {"z_dim": 16, "w_dim": 16, "channel_base": 256, "channel_max": 16, "mapping_layers": 2}
 BF16_MEAN, BF16_MOST = 0.005, 0.1  # a step of 8 bits is .008

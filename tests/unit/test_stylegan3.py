@@ -15,17 +15,18 @@ import torch
 import torch.nn.functional as F
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.gan import filtered_lrelu as filtered_lrelu_module
-from comfy_genart_nodes.gan import kaiser, latents, winograd_tiles
+from comfy_genart_nodes.gan import latents
 from comfy_genart_nodes.gan.checkpoint import load_gan
-from comfy_genart_nodes.gan.filtered_lrelu import Filters, Geometry, filtered_lrelu
-from comfy_genart_nodes.gan.generator import Frame, Look
 from comfy_genart_nodes.gan.latents import GANLatent
-from comfy_genart_nodes.gan.layers import initialise
+from comfy_genart_nodes.gan.networks import filtered_lrelu as filtered_lrelu_module
+from comfy_genart_nodes.gan.networks import kaiser, winograd_tiles
+from comfy_genart_nodes.gan.networks.filtered_lrelu import Filters, Geometry, filtered_lrelu
+from comfy_genart_nodes.gan.networks.generator import Frame, Look
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan3 import StyleGAN3
+from comfy_genart_nodes.gan.networks.stylegan3_spec import StyleGAN3Spec
+from comfy_genart_nodes.gan.networks.transforms import matrix
 from comfy_genart_nodes.gan.sampling import Settings, sample
-from comfy_genart_nodes.gan.stylegan3 import StyleGAN3
-from comfy_genart_nodes.gan.stylegan3_spec import StyleGAN3Spec
-from comfy_genart_nodes.gan.transforms import matrix
 
 SMALL = {"z_dim": 16, "w_dim": 16, "channel_base": 512, "channel_max": 16}
 ROTATING = {"conv_kernel": 1, "use_radial_filters": True}

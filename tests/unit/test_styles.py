@@ -15,10 +15,10 @@ from comfy_genart_nodes.gan.latents import (
     to_w,
     to_w_plus,
 )
-from comfy_genart_nodes.gan.layers import initialise
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 from comfy_genart_nodes.gan.sampling import Settings, styles
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
-from comfy_genart_nodes.gan.stylegan2 import StyleGAN2
 from comfy_genart_nodes.gan.styles import mix
 
 SPEC = StyleGAN2Spec(resolution=32, z_dim=16, w_dim=8, channel_base=256, mapping_layers=2)

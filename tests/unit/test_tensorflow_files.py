@@ -13,12 +13,12 @@ from torch import Tensor
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan.checkpoint import LoadedGAN
-from comfy_genart_nodes.gan.families import build
 from comfy_genart_nodes.gan.formats import tensorflow
 from comfy_genart_nodes.gan.formats.opening import open_gan
 from comfy_genart_nodes.gan.formats.torch_files import open_pickle
-from comfy_genart_nodes.gan.layers import initialise
-from comfy_genart_nodes.gan.spec import StyleGAN2Spec
+from comfy_genart_nodes.gan.networks.families import build
+from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 
 SMALL = StyleGAN2Spec(32, 12, 12, 3, 3, 256, 16, 2)
 SOURCE = "raise RuntimeError('embedded source was executed')"

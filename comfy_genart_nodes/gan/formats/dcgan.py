@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..dcgan import DCGAN, DCGANSpec
+from ..networks.dcgan import DCGAN, DCGANSpec
 from .nested import state_dicts
 from .network_file import NetworkFile
 from .state_dicts import State

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import GenartError
-from ..fastgan import FastGAN, FastGANSpec
+from ..networks.fastgan import FastGAN, FastGANSpec
 from .nested import state_dicts
 from .network_file import NetworkFile
 from .state_dicts import State, rename, shape

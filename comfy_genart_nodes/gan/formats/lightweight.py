@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import GenartError, shown
-from ..lightweight import Lightweight, LightweightSpec
+from ..networks.lightweight import Lightweight, LightweightSpec
 from .network_file import NetworkFile
 from .state_dicts import TRAINERS_TERMS, State, rename, shape, tensors, without_ones
 

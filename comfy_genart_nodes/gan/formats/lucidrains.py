@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...errors import GenartError, shown
-from ..lucidrains import Lucidrains, LucidrainsSpec
+from ..networks.lucidrains import Lucidrains, LucidrainsSpec
 from .network_file import NetworkFile
 from .state_dicts import TRAINERS_TERMS, State, rename, shape, tensors, with_mean_w, without_ones
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..generator import Spec
+from ..networks.generator import Spec
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import GenartError, shown
-from ..r3gan import R3GAN
-from ..stylegan2 import StyleGAN2
-from ..stylegan3 import StyleGAN3
-from ..stylegan3_spec import StyleGAN3Spec
+from ..networks.r3gan import R3GAN
+from ..networks.stylegan2 import StyleGAN2
+from ..networks.stylegan3 import StyleGAN3
+from ..networks.stylegan3_spec import StyleGAN3Spec
 from . import mapping_tensors, r3gan_tensors, stylegan2_tensors
 from .modules import Module, as_module, state_dict, walk
 from .network_file import NetworkFile

@@ -4,7 +4,7 @@ import re
 
 from torch import Tensor
 
-from ..r3gan import R3GANSpec
+from ..networks.r3gan import R3GANSpec
 from .state_dicts import shape
 from .stylegan2_tensors import without_filters
 

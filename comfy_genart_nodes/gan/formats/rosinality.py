@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..spec import resolutions
-from ..stylegan2 import StyleGAN2
+from ..networks.stylegan2 import StyleGAN2
+from ..networks.stylegan2_spec import resolutions
 from . import stylegan2_tensors
 from .network_file import NetworkFile
 from .nvidia import OWN_TERMS

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...errors import GenartError
-from ..spec import StyleGAN2Spec, resolutions
+from ..networks.stylegan2_spec import StyleGAN2Spec, resolutions
 from . import mapping_tensors
 from .state_dicts import shape
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...errors import GenartError, shown
-from ..stylegan2 import StyleGAN2
+from ..networks.stylegan2 import StyleGAN2
 from . import stylegan2_tensors
 from .network_file import NetworkFile
 from .nvidia import OWN_TERMS

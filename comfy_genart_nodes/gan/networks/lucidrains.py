@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import GenartError
+from ...errors import GenartError
 from .generator import Generator, Look, Noise
 from .layers import full_precision
 from .lucidrains_layers import Attention, ChannelNorm, blur

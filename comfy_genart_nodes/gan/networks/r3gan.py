@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import GenartError
+from ...errors import GenartError
 from . import filters
 from .generator import Look
 from .layers import full_precision

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import GenartError
+from ...errors import GenartError
 
 LARGEST = 8192
 

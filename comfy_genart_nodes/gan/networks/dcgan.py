@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..errors import GenartError
+from ...errors import GenartError
 from .generator import Look
 from .unmapped import Unmapped
 

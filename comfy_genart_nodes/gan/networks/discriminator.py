@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .filters import downsample
 from .layers import Conv, Linear, normalize
 from .mapping import Mapping
-from .spec import StyleGAN2Spec, resolutions
+from .stylegan2_spec import StyleGAN2Spec, resolutions
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import GenartError
+from ...errors import GenartError
 from .generator import Generator, Look
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import GenartError
+from ...errors import GenartError
 from .generator import Look, Noise
 from .lucidrains_layers import Attention, blur
 from .unmapped import Unmapped

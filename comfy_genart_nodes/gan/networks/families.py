@@ -3,15 +3,15 @@
 import dataclasses
 from typing import Any, get_args, get_origin
 
-from ..errors import GenartError, shown
+from ...errors import GenartError, shown
 from .dcgan import DCGAN, DCGANSpec
 from .fastgan import FastGAN, FastGANSpec
 from .generator import Generator, Spec
 from .lightweight import Lightweight, LightweightSpec
 from .lucidrains import Lucidrains, LucidrainsSpec
 from .r3gan import R3GAN, R3GANSpec
-from .spec import StyleGAN2Spec
 from .stylegan2 import StyleGAN2
+from .stylegan2_spec import StyleGAN2Spec
 from .stylegan3 import StyleGAN3
 from .stylegan3_spec import StyleGAN3Spec
 

@@ -17,7 +17,7 @@ from .canvas import Window, windows
 from .generator import Generator, Look, Noise
 from .layers import SLOPE, Conv, Linear, full_precision, reuse
 from .mapping import Mapping
-from .spec import StyleGAN2Spec, resolutions
+from .stylegan2_spec import StyleGAN2Spec, resolutions
 
 
 class StyledConv(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ..errors import GenartError
+from ...errors import GenartError
 from .layers import Linear, normalize
 
 

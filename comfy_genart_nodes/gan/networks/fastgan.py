@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import GenartError
+from ...errors import GenartError
 from .dcgan import draw_weights
 from .generator import Look, Noise
 from .unmapped import Unmapped

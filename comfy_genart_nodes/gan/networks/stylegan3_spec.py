@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ..errors import GenartError
+from ...errors import GenartError
 
 
 @dataclass(frozen=True)

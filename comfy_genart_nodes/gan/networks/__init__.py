@@ -1,0 +1,1 @@
+"""The generators, a family a file, and what they are made of."""
