@@ -1,6 +1,6 @@
 """Time and memory of sampling, beside the original implementations, as a table.
 
-    python benchmarks/sampling.py [--families sg2-16384 sg3-t ...] [--reference DIR ...] [--help]
+    python benchmarks/sampling.py [--families sg2-16384 ...] [--reference DIR ...] [--help]
 
 Every network gets random weights. Given checkouts of stylegan2-ada-pytorch, stylegan3 or R3GAN, the
 originals get the same weights and latents, and the table says how far their pictures differ. Every
