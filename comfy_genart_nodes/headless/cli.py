@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     try:
         code: int = args.handler(args)
+        sys.stdout.flush()
         return code
     except GenartError as error:
         print(f"genart: {error}", file=sys.stderr)
@@ -40,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("genart: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Who reads our output, as `head`, has seen enough; nothing is left to flush into it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _joined(words: Sequence[str]) -> list[str]:

@@ -335,3 +335,21 @@ def test_interrupted_it_keeps_whole_pictures_and_no_half_of_an_archive(repositor
     made = list((here / "many").iterdir())
     assert made and all(Image.open(path).size == (64, 64) for path in made)
     assert not list(here.glob("*a.npz*"))
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(repository, networks):
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "comfy_genart_nodes.headless.cli",
+            "inspect",
+            networks / "sg2_64.pkl",
+        ],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    said = process.stderr.read()
+    assert (process.wait(60), said) == (0, b"")

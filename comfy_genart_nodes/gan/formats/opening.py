@@ -132,11 +132,13 @@ def _refuse_stranger(names: Iterable[str], name: str) -> None:
 def summary(gan: LoadedGAN) -> dict[str, Any]:
     """What a GAN is and what is known of it, in the order in which people ask."""
     spec = gan.spec
-    known = {key: gan.info[key] for key in _KNOWN_FIRST if key in gan.info}
-    rest = {key: value for key, value in sorted(gan.info.items()) if key not in known}
+    rest = dict(sorted(gan.info.items()))
+    first: dict[str, Any] = {k: rest.pop(k) for k in ("name", "format", "licence") if k in rest}
+    known: dict[str, Any] = {k: rest.pop(k) for k in ("data", "training") if k in rest}
     warnings = {"warnings": rest.pop("warnings")} if "warnings" in rest else {}
     weights = sum(each.numel() for each in gan.generator.parameters())
     return {
+        **first,
         "family": gan.generator.family,
         "resolution": spec.resolution,
         "channels": spec.img_channels,
@@ -150,9 +152,6 @@ def summary(gan: LoadedGAN) -> dict[str, Any]:
         **warnings,
         "hash": gan.hash,
     }
-
-
-_KNOWN_FIRST = ("name", "format", "licence", "data", "training")
 
 
 def describe(gan: LoadedGAN) -> str:
