@@ -4,6 +4,7 @@ import comfy_genart_nodes  # noqa: F401, I001 - first, so that the inner package
 
 import json
 import shutil
+import signal
 import sys
 import urllib.error
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ collect_ignore = ["graph/test_nodes"]
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {"stylegan3-t-ffhqu-256x256.pkl": "sg3t_64", "cifar10.pkl": "sg2_64_cond"}
 """Files that shared workflows ask a person for, and the small ones that stand in for them."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A suite that a shell started in the background ignores Ctrl-C; its children must not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
