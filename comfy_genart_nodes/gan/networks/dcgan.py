@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from ...errors import GenartError
 from .generator import Look
-from .unmapped import Unmapped
+from .unmapped import Unmapped, UnmappedSpec
 
 
 @dataclass(frozen=True)
-class DCGANSpec:
+class DCGANSpec(UnmappedSpec):
     """Everything that decides the shapes of a DCGAN generator.
 
     Attributes:
@@ -43,21 +43,6 @@ class DCGANSpec:
     def resolution(self) -> int:
         """Side of the picture."""
         return 4 << len(self.widths)
-
-    @property
-    def w_dim(self) -> int:
-        """Length of z, which stands for w."""
-        return self.z_dim
-
-    @property
-    def c_dim(self) -> int:
-        """No classes."""
-        return 0
-
-    @property
-    def num_ws(self) -> int:
-        """The one place where z goes in."""
-        return 1
 
 
 def draw_weights(module: nn.Module, generator: torch.Generator) -> None:

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from ...errors import GenartError
 from .dcgan import draw_weights
 from .generator import Look, Noise
-from .unmapped import Unmapped
+from .unmapped import Unmapped, UnmappedSpec
 
 _SMALL = 128  # side of the second, smaller picture
 
 
 @dataclass(frozen=True)
-class FastGANSpec:
+class FastGANSpec(UnmappedSpec):
     """Everything that decides the shapes of a FastGAN generator.
 
     Attributes:
@@ -49,21 +49,6 @@ class FastGANSpec:
     def resolution(self) -> int:
         """Side of the picture."""
         return 2 << len(self.widths)
-
-    @property
-    def w_dim(self) -> int:
-        """Length of z, which stands for w."""
-        return self.z_dim
-
-    @property
-    def c_dim(self) -> int:
-        """No classes."""
-        return 0
-
-    @property
-    def num_ws(self) -> int:
-        """The one place where z goes in."""
-        return 1
 
 
 def convolve_doubled(x: Tensor, weight: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ z (and a class) is mapped to w; synthesis takes one w a layer and makes a pictur
 a mapping network take part with w = z (and the embedded class) and a single layer.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol
 
@@ -97,7 +98,7 @@ class Look:
     frame: Frame = field(default_factory=Frame)
 
 
-class Generator(nn.Module):
+class Generator(nn.Module, ABC):
     """A generator network.
 
     Attributes:
@@ -115,19 +116,19 @@ class Generator(nn.Module):
     spec: Spec
 
     @property
+    @abstractmethod
     def w_avg(self) -> Tensor:
         """The mean of w `[w_dim]`, towards which truncation pulls; on the network's device."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def working_bytes(self) -> int:
         """Memory in bytes that one picture needs at the widest place of synthesis, in float32."""
-        raise NotImplementedError
 
+    @abstractmethod
     def map(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
         """`z [n, z_dim]` and one-hot or blended `classes [n, c_dim]` to `w [n, w_dim]`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def synthesize(self, ws: Tensor, look: Look) -> Tensor:
         """`ws [n, num_ws, w_dim]` to pictures `[n, img_channels, h, w]`, float32, about -1..1."""
-        raise NotImplementedError

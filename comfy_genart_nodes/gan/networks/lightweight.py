@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from ...errors import GenartError
 from .generator import Look, Noise
 from .lucidrains_layers import Attention, blur
-from .unmapped import Unmapped
+from .unmapped import Unmapped, UnmappedSpec
 
 
 @dataclass(frozen=True)
-class LightweightSpec:
+class LightweightSpec(UnmappedSpec):
     """Everything that decides the shapes of this generator.
 
     Attributes:
@@ -72,21 +72,6 @@ class LightweightSpec:
     def resolution(self) -> int:
         """Side of the square picture."""
         return 4 << len(self.widths)
-
-    @property
-    def w_dim(self) -> int:
-        """Length of w, which is z."""
-        return self.z_dim
-
-    @property
-    def c_dim(self) -> int:
-        """Number of classes: none."""
-        return 0
-
-    @property
-    def num_ws(self) -> int:
-        """A single w."""
-        return 1
 
     def excited(self, block: int) -> int | None:
         """The block whose features a block's features weigh; None for most."""

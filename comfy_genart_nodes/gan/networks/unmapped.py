@@ -6,6 +6,27 @@ from torch import Tensor
 from .generator import Generator
 
 
+class UnmappedSpec:
+    """What such networks' specs share, those without classes: one w, as long as z."""
+
+    z_dim: int
+
+    @property
+    def w_dim(self) -> int:
+        """Length of z, which stands for w."""
+        return self.z_dim
+
+    @property
+    def c_dim(self) -> int:
+        """No classes."""
+        return 0
+
+    @property
+    def num_ws(self) -> int:
+        """The one place where z goes in."""
+        return 1
+
+
 class Unmapped(Generator):
     """A generator that takes z as it is: w is z, and the mean of w the origin.
 
