@@ -10,8 +10,8 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def shown(value: object) -> str:
+def shown(value: object, most: int = 40) -> str:
     """A value from a file as a few letters on one line; of anything large only what it is."""
     if not isinstance(value, (str, int, float, type(None))):
         return f"a {type(value).__name__}"
-    return printable(str(value)[:40])
+    return printable(str(value)[:most])

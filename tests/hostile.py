@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from hostile_names import names
 from hostile_numbers import archives, strangers, tensors
 from pickle_parts import (
     FOUR,
@@ -36,7 +37,7 @@ MANY = 50_000
 def hostile(canary: Path) -> dict[str, bytes]:
     """Files by what is wrong with them. Whoever runs one of them leaves the canary."""
     files: dict[str, bytes] = {}
-    for part in (running, nesting, lengths, contradictions, tensors, archives, strangers):
+    for part in (running, nesting, lengths, contradictions, names, tensors, archives, strangers):
         files |= {f"{part.__name__}: {what}": data for what, data in part(canary)}
     return files
 

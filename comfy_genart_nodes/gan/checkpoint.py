@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import GenartError
+from ..errors import GenartError, shown
 from ..files import written
 from .networks.families import build, read_spec
 from .networks.generator import Generator, Spec
@@ -144,10 +144,13 @@ def assemble(
     if wanted != found:
         wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
         raise GenartError(
-            f"{name} does not hold the {family} that it describes: tensor {wrong} is missing, "
-            "unknown or of another shape; save or download it again."
+            f"{name} does not hold the {family} that it describes: tensor {shown(wrong, 80)} is "
+            "missing, unknown or of another shape; save or download it again."
         )
-    copies = {key: tensor.to(torch.float32, copy=True) for key, tensor in tensors.items()}
+    copies = {
+        key: tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        for key, tensor in tensors.items()
+    }
     generator.load_state_dict(copies, assign=True)
     generator.eval().requires_grad_(False)
     return LoadedGAN(generator, spec, info, fingerprint(family, copies))
@@ -166,7 +169,12 @@ def load_gan(path: Path) -> LoadedGAN:
         )
     family = header.get("family")
     spec = read_spec(family, header.get("spec"), path.name)
-    info = dict(header.get("info", {}))
+    info = header.get("info", {})
+    if not isinstance(info, dict) or not isinstance(info.get("warnings", []), list):
+        raise GenartError(
+            f"{path.name} has a damaged header: what is known of the network is no list of names "
+            "and values; save or download it again."
+        )
     return assemble(str(family), spec, read(path, _PREFIX), info, path.name)
 
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from comfy_genart_nodes.errors import GenartError
+from comfy_genart_nodes.gan.checkpoint import read, read_header
 from comfy_genart_nodes.gan.formats.opening import describe, open_gan, summary
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -80,6 +81,20 @@ def test_what_nobody_knows_is_one_sentence(tmp_path):
     for size in (0, 4, 9, 100, len(whole) // 2):
         (tmp_path / "cut.safetensors").write_bytes(whole[:size])
         refused(tmp_path / "cut.safetensors")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="uses /proc")
+@pytest.mark.parametrize("path", ["/proc/self/mem", "x" * 300], ids=["unreadable", "long"])
+def test_what_the_system_refuses_is_one_sentence(path):
+    assert "Cannot read" in refused(Path(path))
+
+
+def test_a_file_cannot_tell_otherwise_what_a_network_is(tmp_path):
+    ours = FIXTURES / "stylegan2" / "plain.safetensors"
+    honest = summary(open_gan(ours))
+    header = {**read_header(ours), "info": {**honest, "hash": "0", "resolution": 3, "layers": 1}}
+    save_file(read(ours), tmp_path / "a.safetensors", {"genart": json.dumps(header)})
+    assert summary(open_gan(tmp_path / "a.safetensors")) == honest
 
 
 def test_a_description_says_what_people_ask():

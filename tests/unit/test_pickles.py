@@ -287,3 +287,11 @@ def test_random_trees_come_back_equal(opened):
     for index in range(60):
         made = tree(5)
         assert opened(pickle.dumps(made, index % 6)) == made
+
+
+def test_small_numbers_are_counted_as_large_as_they_become(tmp_path):
+    """They become float32: a network of bytes would take four times what its file allows."""
+    seen = torch.zeros(1, dtype=torch.uint8).expand(12 * 2**20)
+    torch.save({"w": seen}, tmp_path / "a.pt")
+    with pytest.raises(GenartError, match="far more memory"):
+        open_pickle(tmp_path / "a.pt")

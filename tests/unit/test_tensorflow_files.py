@@ -130,6 +130,8 @@ def test_unknown_settings_are_told_and_left_aside(save):
     gan = open_gan(save(network(state, sparkle=3, moon="full")))
     same(gan, state)
     assert [w.split()[2] for w in gan.info["warnings"]] == ["moon", "sparkle"]
+    gan = open_gan(save(network(state, **{f"wing{i}": i for i in range(500)})))
+    assert len(gan.info["warnings"]) == 11 and "490" in gan.info["warnings"][-1]
 
 
 def refused(save, net: Network) -> str:

@@ -14,7 +14,7 @@ import torch
 from ..networks.dcgan import DCGAN, DCGANSpec
 from .nested import state_dicts
 from .network_file import NetworkFile
-from .state_dicts import State
+from .state_dicts import TRAINERS_TERMS, State
 
 
 def matches(tree: Any) -> bool:
@@ -48,8 +48,9 @@ def read(tree: Any, name: str) -> NetworkFile:
             ours[f"main.{3 * i + 1}.{key}"] = tensor
     for key, tensor in last.items():
         ours[f"main.{3 * len(norms)}.{key}"] = tensor
-    info = {"format": "DCGAN (PyTorch)"}
-    return NetworkFile(DCGAN.family, spec, ours, {**info, "weights": path} if path else info)
+    info = {"format": "DCGAN (PyTorch)", "licence": TRAINERS_TERMS}
+    info = {**info, "weights": path} if path else info
+    return NetworkFile(DCGAN.family, spec, ours, info)
 
 
 def _whole(norm: State, convolution: State) -> State:

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ...errors import GenartError
+from ...errors import GenartError, shown
 from ..networks.fastgan import FastGAN, FastGANSpec
 from .nested import state_dicts
 from .network_file import NetworkFile
-from .state_dicts import State, rename, shape
+from .state_dicts import TRAINERS_TERMS, State, rename, shape
 
 _START, _END = "init.init.0.weight", "to_big.weight"
 _SPECTRAL = (  # names of PyTorch's newer spectral normalisation, in those of the older
@@ -52,7 +52,7 @@ def read(tree: Any, name: str) -> NetworkFile:
     spec = _spec(ours, name)
     if spec.resolution <= 128:
         ours.pop("to_128.weight", None)
-    info = {"format": "FastGAN (PyTorch)"}
+    info = {"format": "FastGAN (PyTorch)", "licence": TRAINERS_TERMS}
     info = {**info, "weights": path} if path else info
     return NetworkFile(FastGAN.family, spec, ours, info, warnings)
 
@@ -107,12 +107,14 @@ def _plain(state: State, name: str) -> State:
             matrix = matrix.transpose(0, 1)
         if matrix.dim() != 4 or matrix.flatten(1).shape != (*u.shape, *v.shape):
             raise GenartError(
-                f"{name} is not whole: the spectral normalisation of its tensor {layer} is missing "
-                "or of another shape."
+                f"{name} is not whole: the spectral normalisation of its tensor "
+                f"{shown(layer, 80)} is missing or of another shape."
             )
         norm = u @ matrix.flatten(1) @ v
         if not (norm.isfinite() and norm):
-            raise GenartError(f"{name} is damaged: the norm of its tensor {layer} is {norm:g}.")
+            raise GenartError(
+                f"{name} is damaged: the norm of its tensor {shown(layer, 80)} is {norm:g}."
+            )
         plain[layer] = tensor.float() / norm
     return plain
 

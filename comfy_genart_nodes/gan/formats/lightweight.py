@@ -8,7 +8,7 @@ from torch import Tensor
 from ...errors import GenartError, shown
 from ..networks.lightweight import Lightweight, LightweightSpec
 from .network_file import NetworkFile
-from .state_dicts import TRAINERS_TERMS, State, rename, shape, tensors, without_ones
+from .state_dicts import TRAINERS_TERMS, State, numbers, rename, shape, tensors, without_ones
 
 _EPSILON = 1e-5
 """What the original's batch normalisation adds to the variance."""
@@ -96,10 +96,10 @@ def read(tree: Any, name: str) -> NetworkFile:
 
 
 def _spec(state: State, version: tuple[int, ...], name: str) -> LightweightSpec:
-    blocks = len({key.split(".")[1] for key in state if key.startswith("layers.")})
+    blocks = numbers(state, r"layers\.(\d{1,2})\.")
     noisy = "layers.0.0.3.running_mean" not in state
     part = "1." if "layers.0.0.2.1.weight" in state else ""
-    convs = [shape(state, f"layers.{i}.0.2.{part}weight", 4, name) for i in range(blocks)]
+    convs = [shape(state, f"layers.{i}.0.2.{part}weight", 4, name) for i in blocks or (0,)]
     growing = "nearest"
     if "layers.0.0.0.net.0.weight" in state:
         growing = "shuffle"
@@ -114,7 +114,7 @@ def _spec(state: State, version: tuple[int, ...], name: str) -> LightweightSpec:
         blurred="layers.0.0.1.f" in state,
         noisy=noisy,
         excitation="frequency" if any("dct_weights" in key for key in state) else "context",
-        attention=tuple(i for i in range(blocks) if tensors(state, f"layers.{i}.2.")),
+        attention=numbers(state, r"layers\.(\d{1,2})\.2\."),
         local=not any(".2.fn.to_kv.net." in key for key in state),
     )
 

@@ -9,7 +9,16 @@ from torch import Tensor
 from ...errors import GenartError, shown
 from ..networks.lucidrains import Lucidrains, LucidrainsSpec
 from .network_file import NetworkFile
-from .state_dicts import TRAINERS_TERMS, State, rename, shape, tensors, with_mean_w, without_ones
+from .state_dicts import (
+    TRAINERS_TERMS,
+    State,
+    numbers,
+    rename,
+    shape,
+    tensors,
+    with_mean_w,
+    without_ones,
+)
 
 _RATE = 0.1
 """The mapping network's factor on its weights, which files do not hold: `--lr-mlp`'s default."""
@@ -77,17 +86,16 @@ def read(tree: Any, name: str) -> NetworkFile:
 
 
 def _spec(state: State, name: str) -> LucidrainsSpec:
-    layers = len({key.split(".")[2] for key in state if key.startswith("SE.net.")})
-    blocks = len({key.split(".")[2] for key in state if key.startswith("GE.blocks.")})
-    widths = [shape(state, f"GE.blocks.{i}.conv2.weight", 4, name)[0] for i in range(blocks)]
+    blocks = numbers(state, r"GE\.blocks\.(\d{1,2})\.")
+    widths = [shape(state, f"GE.blocks.{i}.conv2.weight", 4, name)[0] for i in blocks]
     return LucidrainsSpec(
         z_dim=shape(state, "SE.net.0.weight", 2, name)[1],
-        mapping_layers=layers,
+        mapping_layers=len(numbers(state, r"SE\.net\.(\d{1,3})\.")),
         widths=tuple(widths),
         img_channels=shape(state, "GE.blocks.0.to_rgb.conv.weight", 4, name)[0],
         constant="GE.initial_block" in state,
         blurred="GE.blocks.0.to_rgb.upsample.1.f" in state,
-        attention=tuple(i for i in range(blocks) if tensors(state, f"GE.attns.{i}.")),
+        attention=numbers(state, r"GE\.attns\.(\d{1,2})\."),
     )
 
 

@@ -15,6 +15,9 @@ from torch import Tensor
 from ...errors import shown
 from .records import Record
 
+PATH_LIMIT = 200
+"""Letters of a path that are kept: real ones have up to 60, a file can make them any length."""
+
 _PERSISTENT = ("torch_utils.persistence", "_reconstruct_persistent_obj")
 
 
@@ -75,13 +78,18 @@ def walk(root: Module, path: str = "") -> Iterator[tuple[str, Module]]:
     """A module and all inside it, with their paths ("" for the first)."""
     yield path, root
     for key, child in root.children.items():
-        yield from walk(child, f"{path}.{key}" if path else key)
+        yield from walk(child, joined(path, key))
+
+
+def joined(path: str, key: str) -> str:
+    """The path of what is called `key` inside what has a path, or is the first."""
+    return f"{path}.{key}"[:PATH_LIMIT] if path else key
 
 
 def state_dict(root: Module) -> dict[str, Tensor]:
     """Every parameter and buffer of a module and all inside it, under its path."""
     return {
-        f"{path}.{key}" if path else key: tensor
+        joined(path, key): tensor
         for path, module in walk(root)
         for key, tensor in module.tensors.items()
     }

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .modules import as_module, state_dict
+from .modules import as_module, joined, state_dict
 from .state_dicts import State, tensors
 
 _WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)+")  # of parallel and of compiled networks
-_SHOWN = 100  # letters of a path, which a file can make as long as it likes
 
 
 def state_dicts(tree: Any, path: str = "") -> Iterator[tuple[str, State]]:
@@ -35,10 +34,6 @@ def state_dicts(tree: Any, path: str = "") -> Iterator[tuple[str, State]]:
         if rest:
             parts.setdefault(word, {})[rest] = tensor
     if len(parts) > 1:
-        yield from ((_join(path, word), part) for word, part in parts.items())
+        yield from ((joined(path, word), part) for word, part in parts.items())
     for key, value in tree.items():
-        yield from state_dicts(value, _join(path, str(key)))
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}"[:_SHOWN] if path else key[:_SHOWN]
+        yield from state_dicts(value, joined(path, str(key)))

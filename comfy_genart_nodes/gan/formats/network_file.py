@@ -1,10 +1,12 @@
 """What every reader of a foreign file gives back."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from ...errors import shown
 from ..networks.generator import Spec
 
 
@@ -27,3 +29,16 @@ class NetworkFile:
     tensors: dict[str, Tensor]
     info: dict[str, Any]
     warnings: tuple[str, ...] = ()
+
+
+def left_aside(settings: Iterable[object]) -> list[str]:
+    """Sentences on settings that no released tool writes, ten at most: a file can have any number.
+
+    Args:
+        settings: their names.
+    """
+    names = sorted(map(shown, settings))
+    found = [f"Its setting {name} is unknown and was left aside." for name in names[:10]]
+    if len(names) > 10:
+        found.append(f"So were {len(names) - 10} more.")
+    return found

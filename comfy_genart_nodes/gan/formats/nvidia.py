@@ -18,7 +18,7 @@ from ..networks.stylegan3 import StyleGAN3
 from ..networks.stylegan3_spec import StyleGAN3Spec
 from . import mapping_tensors, r3gan_tensors, stylegan2_tensors
 from .modules import Module, as_module, state_dict, walk
-from .network_file import NetworkFile
+from .network_file import NetworkFile, left_aside
 from .state_dicts import shape, tensors
 
 OWN_TERMS = (
@@ -190,8 +190,7 @@ def _unknown(parts: dict[str, Module], synthesis: str) -> list[str]:
     found = []
     for part, known in (("synthesis", synthesis), ("mapping", _MAPPING)):
         settings = parts[part].settings if part in parts else {}
-        for key in sorted(map(shown, settings.keys() - set(known.split()))):
-            found.append(f"Its setting {part}.{key} is unknown and was left aside.")
+        found += left_aside(f"{part}.{key}" for key in settings.keys() - set(known.split()))
     versions = {module.persistence for module in parts.values()} - {None, 6}
     if versions:
         found.append(f"It was pickled by an unknown version of NVIDIA's tools ({versions.pop()}).")

@@ -65,8 +65,6 @@ def open_gan(path: Path) -> LoadedGAN:
     Raises:
         GenartError: when the file is missing, damaged, unsafe, or no GAN that is known.
     """
-    if not path.is_file():
-        raise GenartError(f"There is no file {path}: choose one that exists.")
     if _is_safetensors(path):
         _refuse_stranger(_safetensors_names(path), path.name)
         return load_gan(path)
@@ -91,9 +89,20 @@ def _foreign(path: Path) -> LoadedGAN:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do: the length of a JSON object, and its brace."""
-    with path.open("rb") as file:
-        start = file.read(9)
+    """Whether a file begins as safetensors do: the length of a JSON object, and its brace.
+
+    Raises:
+        GenartError: when there is no such file, or it cannot be read.
+    """
+    try:
+        if not path.is_file():
+            raise GenartError(f"There is no file {path}: choose one that exists.")
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise GenartError(
+            f"Cannot read {path} ({error.strerror or error}): choose a file that can be read."
+        ) from error
     return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _HEADER_LIMIT
 
 
@@ -132,13 +141,8 @@ def _refuse_stranger(names: Iterable[str], name: str) -> None:
 def summary(gan: LoadedGAN) -> dict[str, Any]:
     """What a GAN is and what is known of it, in the order in which people ask."""
     spec = gan.spec
-    rest = dict(sorted(gan.info.items()))
-    first: dict[str, Any] = {k: rest.pop(k) for k in ("name", "format", "licence") if k in rest}
-    known: dict[str, Any] = {k: rest.pop(k) for k in ("data", "training") if k in rest}
-    warnings = {"warnings": rest.pop("warnings")} if "warnings" in rest else {}
     weights = sum(each.numel() for each in gan.generator.parameters())
-    return {
-        **first,
+    facts: dict[str, Any] = {
         "family": gan.generator.family,
         "resolution": spec.resolution,
         "channels": spec.img_channels,
@@ -147,11 +151,13 @@ def summary(gan: LoadedGAN) -> dict[str, Any]:
         "layers": spec.num_ws,
         "classes": spec.c_dim,
         "million weights": round(weights / 1e6, 2),
-        **known,
-        **rest,
-        **warnings,
         "hash": gan.hash,
     }
+    rest = {key: value for key, value in sorted(gan.info.items()) if key not in facts}
+    first: dict[str, Any] = {k: rest.pop(k) for k in ("name", "format", "licence") if k in rest}
+    known: dict[str, Any] = {k: rest.pop(k) for k in ("data", "training") if k in rest}
+    warnings = {"warnings": rest.pop("warnings")} if "warnings" in rest else {}
+    return {**first, **facts, **known, **rest, **warnings}
 
 
 def describe(gan: LoadedGAN) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 _DEPTH = 200
 _EXPANDED = 2_000_000
 _KEYS = (str, int, bytes, type(None))  # bool is an int
+_KEY = 256  # letters of a key
 
 
 class RefusedError(Exception):
@@ -52,7 +53,8 @@ class Budget:
 
     Attributes:
         operations: how many opcodes.
-        bytes: how much memory for what is decoded, and for tensors as large as they look.
+        bytes: how much memory for what is decoded, and for tensors as large as they look, in
+            float32 or wider.
     """
 
     operations: int
@@ -188,11 +190,13 @@ def key(value: Any) -> Any:
     """A value that may be a key or a member of a set: quick to compare and to show.
 
     Raises:
-        RefusedError: for containers, and for numbers made to collide.
+        RefusedError: for containers, for long texts, and for numbers made to collide.
     """
     for part in value if type(value) is tuple else (value,):
         if isinstance(part, int) and abs(part) >> 60:
             raise RefusedError("has a number as a key that no network needs")
+        if isinstance(part, (str, bytes)) and len(part) > _KEY:
+            raise RefusedError("has a key longer than any network needs")
         if not isinstance(part, (*_KEYS, Name)):
             raise RefusedError("has a key that is neither text nor number")
     return value

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import GenartError
+from ...errors import GenartError, shown
 from ..checkpoint import assemble
 from .network_file import NetworkFile
 
@@ -32,6 +32,12 @@ def tensors(tree: object, prefix: str = "") -> State:
         for name, value in tree.items()
         if isinstance(name, str) and name.startswith(prefix) and isinstance(value, Tensor)
     }
+
+
+def numbers(state: State, pattern: str) -> tuple[int, ...]:
+    """The numbers, in rising order, that the names of tensors have in the group of a pattern."""
+    found = (re.match(pattern, key) for key in state)
+    return tuple(sorted({int(match[1]) for match in found if match}))
 
 
 def shape(state: State, key: str, axes: int, name: str) -> tuple[int, ...]:
@@ -77,7 +83,8 @@ def rename(state: State, table: Table, name: str) -> State:
         fits = [(p, new) for p, new in table if re.fullmatch(p, key)]
         if not fits:
             raise GenartError(
-                f"{name} is of a version that is not known here: it holds a tensor {key}."
+                f"{name} is of a version that is not known here: it holds a tensor "
+                f"{shown(key, 80)}."
             )
         pattern, new = fits[0]
         if new is not None:

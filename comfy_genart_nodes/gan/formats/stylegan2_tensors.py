@@ -10,7 +10,7 @@ import re
 import torch
 from torch import Tensor
 
-from ...errors import GenartError
+from ...errors import GenartError, shown
 from ..networks.stylegan2_spec import StyleGAN2Spec, resolutions
 from . import mapping_tensors
 from .state_dicts import shape
@@ -110,6 +110,6 @@ def without_filters(tensors: dict[str, Tensor], ending: str, name: str) -> dict[
         ):
             raise GenartError(
                 f"{name} resamples with another filter than [1, 3, 3, 1], the only one this pack "
-                f"knows ({key})."
+                f"knows ({shown(key, 80)})."
             )
     return kept

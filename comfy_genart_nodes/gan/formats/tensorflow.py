@@ -7,7 +7,6 @@ and dense layers as [in, out], stores the kernels of upsampling convolutions tur
 and the bias of a style less the one that is added to it.
 """
 
-import math
 import re
 from typing import Any
 
@@ -17,13 +16,15 @@ from torch import Tensor
 from ...errors import GenartError, shown
 from ..networks.stylegan2 import StyleGAN2
 from . import stylegan2_tensors
-from .network_file import NetworkFile
+from .modules import PATH_LIMIT
+from .network_file import NetworkFile, left_aside
 from .nvidia import OWN_TERMS
 from .records import Name, Record
+from .state_dicts import without_ones
 
 _NETWORK = Name("dnnlib.tflib.network", "Network")
 _SYNTHESIS = re.compile(
-    r"synthesis/(\d{1,5})x\1/(Conv|Conv0_up|Conv1|ToRGB|Skip)/"
+    r"synthesis/([1-9]\d{0,4})x\1/(Conv|Conv0_up|Conv1|ToRGB|Skip)/"
     r"(weight|bias|noise_strength|mod_weight|mod_bias)"
 )
 _MAPPING = re.compile(r"mapping/(Dense(\d{1,3})|LabelEmbed)/(weight|bias)")
@@ -73,8 +74,7 @@ def read(tree: Any, name: str) -> NetworkFile:
     rate = settings.get("mapping_lrmul")
     finished, warnings = stylegan2_tensors.finish(tensors, spec, rate, name)
     known = {*_USED.split(), *_WITHOUT_EFFECT.split(), *_FIXED}
-    for key in sorted(map(shown, settings.keys() - known)):
-        warnings.append(f"Its setting {key} is unknown and was left aside.")
+    warnings += left_aside(settings.keys() - known)
     info = {"format": "StyleGAN2 (TensorFlow)", "licence": OWN_TERMS}
     return NetworkFile(StyleGAN2.family, spec, finished, info, tuple(warnings))
 
@@ -94,13 +94,13 @@ def _variables(state: dict[Any, Any], prefix: str = "") -> dict[str, Tensor]:
     for pair in variables if isinstance(variables, (list, tuple)) else ():
         match pair:
             case (str(key), Tensor() as value):
-                found[prefix + key] = value
+                found[(prefix + key)[:PATH_LIMIT]] = value
             case (str(key), int() | float() as value):
-                found[prefix + key] = torch.tensor(float(value))
+                found[(prefix + key)[:PATH_LIMIT]] = torch.tensor(float(value))
     components = state.get("components")
     for key, component in components.items() if isinstance(components, dict) else ():
         if _is_network(component):
-            found |= _variables(_state(component), f"{prefix}{key}/")
+            found |= _variables(_state(component), f"{prefix}{key}/"[:PATH_LIMIT])
     return found
 
 
@@ -141,16 +141,15 @@ def _renamed(variables: dict[str, Tensor]) -> dict[str, Tensor]:
             layer = "embed" if part[2] is None else f"fc{part[2]}"
             found[f"mapping.{layer}.{part[3]}"] = value.t() if value.dim() == 2 else value
     for side in sides:
-        first = 2 * round(math.log2(side)) - 5
+        first = 2 * side.bit_length() - 7
         for layer, index in (("conv0", first), ("conv1", first + 1)):
             noise = variables.get(f"synthesis/noise{index}")
-            if noise is not None and noise.dim() == 4:
-                found[f"synthesis.b{side}.{layer}.noise_const"] = noise[0, 0]
+            if noise is not None:
+                found[f"synthesis.b{side}.{layer}.noise_const"] = without_ones(noise, 2)
     if "dlatent_avg" in variables:
         found["mapping.w_avg"] = variables["dlatent_avg"]
-    const = variables.get("synthesis/4x4/Const/const")
-    if const is not None and const.dim() == 4:
-        found["synthesis.b4.const"] = const[0]
+    if "synthesis/4x4/Const/const" in variables:
+        found["synthesis.b4.const"] = without_ones(variables["synthesis/4x4/Const/const"], 1)
     return found
 
 

@@ -142,10 +142,10 @@ class _Meanings:
         return numbers.as_strided(size, stride, offset)
 
     def count(self, size: tuple[Any, ...], itemsize: int) -> int:
-        """How many numbers a tensor or array of a size has; they are taken from the budget."""
+        """How many numbers a tensor or array of a size has; taken from the budget as float32."""
         if len(size) > _DIMENSIONS or not all(_small(length) for length in size):
             raise RefusedError("has a tensor of absurd size")
-        self.budget.take(itemsize * math.prod(length or 1 for length in size))
+        self.budget.take(max(itemsize, 4) * math.prod(length or 1 for length in size))
         return math.prod(size)
 
     def scalar(self, record: Record) -> Any:
