@@ -65,8 +65,10 @@ def from_seeds(
 
 def draw(spec: Spec, seeds: Sequence[int]) -> Tensor:
     """The z `[n, z_dim]` of each seed, as `numpy.random.RandomState(seed).randn` has it."""
-    drawn = [np.random.RandomState(seed).randn(1, spec.z_dim) for seed in seeds]
-    return torch.from_numpy(np.concatenate(drawn)).float()
+    z = torch.empty(len(seeds), spec.z_dim)
+    for row, seed in zip(z, seeds, strict=True):
+        row.copy_(torch.from_numpy(np.random.RandomState(seed).randn(spec.z_dim)))
+    return z
 
 
 def _one_hot(spec: Spec, class_index: int | None, count: int) -> Tensor | None:

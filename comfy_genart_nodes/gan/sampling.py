@@ -1,8 +1,9 @@
 """Latents to pictures."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -81,8 +82,13 @@ def sample(
     with torch.no_grad():
         ws = styles(generator, latent, settings)
         look = _look(settings, first, len(latent))
-        with torch.autocast(ws.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        with _computing(settings.precision, ws.device):
             return generator.synthesize(ws, look).float()
+
+
+def _computing(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+    """Synthesis in a precision; fp32 asks nothing of autocast, which some devices lack."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def picture_bytes(generator: Generator, frame: Frame) -> int:
@@ -96,12 +102,14 @@ def check_frame(generator: Generator, frame: Frame) -> None:
     """Refuse a frame that a network cannot show.
 
     Raises:
-        GenartError: naming the networks that can.
+        GenartError: naming the networks that can, or saying what is wrong with the frame.
     """
     if frame.transform is not None and not generator.movable:
         raise GenartError("Only a StyleGAN3 can move and turn its picture: this GAN is another.")
     if frame.canvas is not None and not generator.stretchable:
         raise GenartError("Only a StyleGAN2 can fill a canvas of another size: this GAN cannot.")
+    if frame.transform is not None and not bool(torch.linalg.det(frame.transform.cpu().double())):
+        raise GenartError("This transform squeezes the whole picture into a line: choose another.")
 
 
 def _look(settings: Settings, first: int, count: int) -> Look:

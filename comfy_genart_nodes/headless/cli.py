@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Who reads our output, as `head`, has seen enough; nothing is left to flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"genart: The system refused it: {error}.", file=sys.stderr)
+        return 1
 
 
 def _joined(words: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import GenartError
+from ..errors import GenartError, printable
 from .gan_output import refuse_existing
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def open_told(path: Path) -> LoadedGAN:
 
     gan = open_gan(path)
     for warning in gan.info.get("warnings", ()):
-        print(f"genart: {warning}", file=sys.stderr)
+        print(f"genart: {printable(str(warning))}", file=sys.stderr)
     return gan
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..gan.sampling import Settings
 
 
+_LARGEST = 1e6
+
+
 @dataclass(frozen=True, eq=False)
 class Mix:
     """Layers of some latents of a batch that come from another.
@@ -135,10 +138,10 @@ def read_settings(args: argparse.Namespace) -> Settings:
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
-    """Refuse numbers that mean nothing."""
+    """Refuse numbers that mean nothing, or that no float32 can hold."""
     for option, value in (("--psi", args.psi), ("--noise-strength", args.noise_strength)):
-        if not math.isfinite(value):
-            raise GenartError(f"{option} {value} is no finite number: give one, as 0.7.")
+        if not abs(value) <= _LARGEST:
+            raise GenartError(f"{option} {value} is no number of use: give one, as 0.7.")
     if args.cutoff is not None and args.cutoff < 0:
         raise GenartError("--cutoff counts the layers to truncate: give 0 or more.")
     if args.batch is not None and args.batch < 1:

@@ -18,23 +18,30 @@ if TYPE_CHECKING:
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """A file that is there already is not overwritten without being asked to.
+    """A file that is there already is not overwritten without being asked to, a folder never.
 
     Raises:
         GenartError: naming it.
     """
+    if path.is_dir():
+        raise GenartError(f"{path} is a folder: say which file to write.")
     if path.exists() and not force:
         raise GenartError(f"{path} is already there: choose another place, or add --force.")
 
 
 def refuse_foreign(path: Path, force: bool) -> None:
-    """As `refuse_existing`, but arrays of an earlier run may be replaced."""
+    """As `refuse_existing`, but arrays of an earlier run, and an empty file, may be replaced."""
+    nothing_lost = path.is_file() and (path.stat().st_size == 0 or _is_ours(path))
+    refuse_existing(path, force or nothing_lost)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file holds the arrays that `raw_file` writes."""
     try:
         with zipfile.ZipFile(path) as archive:
-            ours = {"image.npy", "w.npy"} == set(archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        ours = False
-    refuse_existing(path, force or ours)
+            return {"image.npy", "w.npy"} == set(archive.namelist())
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):  # as zipfile has it
+        return False
 
 
 def picture_paths(folder: Path, seeds: Sequence[int], no_seed: int, force: bool) -> list[Path]:

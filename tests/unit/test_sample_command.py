@@ -124,6 +124,10 @@ def test_a_transform_is_the_users_not_its_inverse(form, sample, answers):
     close(sample("sg3t_64", *words)["image"], known["img_psi07_transform"][:1])
 
 
+def test_a_transform_without_an_inverse_is_one_sentence(sample):
+    assert "into a line" in sample("sg3t_64", "--transform", "1,0,0,2,0,0,0,0,1")
+
+
 def test_negative_numbers_need_no_equals_sign(sample):
     spaced, joined = (sample("sg2_64", *words) for words in (["--psi", "-1"], ["--psi=-1"]))
     np.testing.assert_array_equal(spaced["image"], joined["image"])
@@ -216,9 +220,15 @@ def test_nothing_is_overwritten_unasked(sample, here):
 def test_arrays_replace_arrays_of_an_earlier_run_and_nothing_else(sample, here):
     np.savez("other.npz", z=np.zeros(3))
     before = (here / "other.npz").read_bytes()
-    for taken in ("other.npz", "sg2_64.z.npy", "."):
+    newer = bytearray(before)  # says that it needs a zip of a later kind
+    newer[newer.index(b"PK\x01\x02") + 6] = 200
+    (here / "newer.npz").write_bytes(newer)
+    for taken in ("other.npz", "newer.npz", "sg2_64.z.npy"):
         assert "already there" in sample("sg2_64", "--raw", taken, "--out", "new", raw=False)
+    for more in ([], ["--force"]):
+        assert "folder" in sample("sg2_64", "--raw", ".", "--out", "new", *more, raw=False)
     assert (here / "other.npz").read_bytes() == before and not (here / "new").exists()
+    (here / "mine.npz").touch()  # as mktemp makes them: nothing is lost
     for psi in ("1", "0"):
         assert sample("sg2_64", "--raw", "mine.npz", "--psi", psi, raw=False) == "mine.npz\n"
     made = np.load("mine.npz")
@@ -234,9 +244,9 @@ BAD = {
     "--seeds": ["", "a", "4294967296", "5-2", "0-"],
     "--z": ["none.npy", "sg2_64.w.npy", "short.npy", "nan.npy", "object.npy", "cut.npy", "big.npy"],
     "--w": ["none.npy", "short.npy", "layers.npy", "text.npy", "."],
-    "--latents": ["none.png", "text.npy", "picture.png", "."],
+    "--latents": ["none.png", "text.npy", "picture.png", ".", "x" * 300],
     "--classes": ["0", "sg2_64_cond.c.npy"],
-    "--psi": ["nan", "inf"],
+    "--psi": ["nan", "inf", "1e308"],
     "--cutoff": ["-1"],
     "--centres": ["none", "text.npy", "z.safetensors", "other.safetensors"],
     "--noise-strength": ["nan"],
@@ -303,6 +313,17 @@ def test_convert_gives_the_same_network_in_equal_bytes(networks, here, capsys, a
     assert "--force" in capsys.readouterr().err
     assert main(["convert", source, "a.safetensors", "--force"]) == 0
     assert main(["convert", source, "a.pkl"]) == 1
+
+
+def test_what_a_file_warns_of_does_not_steer_the_terminal(converted, here, capsys):
+    from comfy_genart_nodes.gan.checkpoint import load_gan, save_gan
+
+    gan = load_gan(converted / "sg2_64.safetensors")
+    save_gan(here / "warns.safetensors", gan.generator, {"warnings": ["\x1b[2Jgone", 5]})
+    assert main(["inspect", "warns.safetensors"]) == 0
+    assert main(["convert", "warns.safetensors", "again.safetensors"]) == 0
+    said = capsys.readouterr()
+    assert "gone" in said.err and "gone" in said.out and "\x1b" not in said.err + said.out
 
 
 def test_inspect_says_what_a_file_is(networks, here, capsys):
