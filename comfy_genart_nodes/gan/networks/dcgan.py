@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...errors import GenartError
 from .generator import Look
+from .sizes import check_sizes
 from .unmapped import Unmapped, UnmappedSpec
 
 
@@ -36,8 +37,8 @@ class DCGANSpec(UnmappedSpec):
                 "A DCGAN makes pictures of side 8, 16, ... 1024 and needs as many widths as "
                 f"doublings from side 4, not {len(self.widths)} of them."
             )
-        if not all(1 <= size <= 1 << 14 for size in (*self.widths, self.z_dim, self.img_channels)):
-            raise GenartError(f"A DCGAN cannot have these sizes: {self}.")
+        sizes = dict.fromkeys(("widths", "z_dim", "img_channels"), (1, 1 << 14))
+        check_sizes("A DCGAN", self, sizes)
 
     @property
     def resolution(self) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...errors import GenartError
 from .dcgan import draw_weights
 from .generator import Look, Noise
+from .sizes import check_sizes
 from .unmapped import Unmapped, UnmappedSpec
 
 _SMALL = 128  # side of the second, smaller picture
@@ -42,8 +43,8 @@ class FastGANSpec(UnmappedSpec):
                 "A FastGAN makes pictures of side 64, 128, 256, 512 or 1024 and needs a width for "
                 f"each side from 4 on, not {len(self.widths)} of them."
             )
-        if not all(1 <= size <= 1 << 14 for size in (*self.widths, self.z_dim, self.img_channels)):
-            raise GenartError(f"A FastGAN cannot have these sizes: {self}.")
+        sizes = dict.fromkeys(("widths", "z_dim", "img_channels"), (1, 1 << 14))
+        check_sizes("A FastGAN", self, sizes)
 
     @property
     def resolution(self) -> int:

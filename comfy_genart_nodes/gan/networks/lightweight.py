@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...errors import GenartError
 from .generator import Look, Noise
 from .lucidrains_layers import Attention, blur
+from .sizes import check_choice, check_sizes
 from .unmapped import Unmapped, UnmappedSpec
 
 
@@ -48,25 +49,21 @@ class LightweightSpec(UnmappedSpec):
     local: bool = True
 
     def __post_init__(self) -> None:
-        sizes = (self.z_dim, *self.widths)
-        if not (
-            1 <= len(self.widths) <= 9
-            and all(1 <= size <= 1 << 13 for size in sizes)
-            and 1 <= self.img_channels <= 16
-            and self.kernel in (3, 4)
-        ):
+        if not 1 <= len(self.widths) <= 9:
             raise GenartError(
-                f"A Lightweight GAN cannot have widths {self.widths}, z_dim {self.z_dim}, kernels "
-                f"of {self.kernel} and {self.img_channels} colours."
+                "A Lightweight GAN makes pictures of side 8, 16, ... 2048 and needs a width for "
+                f"each of these sides up to its own, not {len(self.widths)} of them."
             )
-        if set(self.attention) - set(range(len(self.widths))):
-            raise GenartError(f"There are no blocks {self.attention} to begin with attention.")
-        known = ("shuffle", "nearest", "bilinear"), ("context", "frequency")
-        if self.growing not in known[0] or self.excitation not in known[1]:
-            raise GenartError(
-                f"A Lightweight GAN neither grows by {self.growing} nor is excited by "
-                f"{self.excitation}."
-            )
+        limits = {
+            "z_dim": (1, 1 << 13),
+            "widths": (1, 1 << 13),
+            "img_channels": (1, 16),
+            "attention": (0, len(self.widths) - 1),
+        }
+        check_sizes("A Lightweight GAN", self, limits)
+        check_choice("A Lightweight GAN", self, "kernel", (3, 4))
+        check_choice("A Lightweight GAN", self, "growing", ("shuffle", "nearest", "bilinear"))
+        check_choice("A Lightweight GAN", self, "excitation", ("context", "frequency"))
 
     @property
     def resolution(self) -> int:

@@ -16,6 +16,7 @@ from ...errors import GenartError
 from .generator import Generator, Look, Noise
 from .layers import full_precision
 from .lucidrains_layers import Attention, ChannelNorm, blur
+from .sizes import check_sizes
 
 _SLOPE = 0.2
 
@@ -43,19 +44,19 @@ class LucidrainsSpec:
     attention: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        sizes = (self.z_dim, *self.widths)
-        if not (
-            2 <= len(self.widths) <= 10
-            and all(1 <= size <= 1 << 13 for size in sizes)
-            and 1 <= self.mapping_layers <= 64
-            and 1 <= self.img_channels <= 16
-        ):
+        if not 2 <= len(self.widths) <= 10:
             raise GenartError(
-                f"A StyleGAN2 of lucidrains cannot have widths {self.widths}, z_dim {self.z_dim}, "
-                f"{self.mapping_layers} mapping layers and {self.img_channels} colours."
+                "A StyleGAN2 of lucidrains makes pictures of side 8, 16, ... 2048 and needs a "
+                f"width for each side from 4 on, not {len(self.widths)} of them."
             )
-        if set(self.attention) - set(range(len(self.widths))):
-            raise GenartError(f"There are no blocks {self.attention} to begin with attention.")
+        limits = {
+            "z_dim": (1, 1 << 13),
+            "mapping_layers": (1, 64),
+            "widths": (1, 1 << 13),
+            "img_channels": (1, 16),
+            "attention": (0, len(self.widths) - 1),
+        }
+        check_sizes("A StyleGAN2 of lucidrains", self, limits)
 
     @property
     def resolution(self) -> int:

@@ -16,6 +16,7 @@ from ...errors import GenartError
 from . import filters
 from .generator import Look
 from .layers import full_precision
+from .sizes import check_choice, check_sizes
 from .unmapped import Unmapped
 
 _SLOPE = 0.2
@@ -57,20 +58,24 @@ class R3GANSpec:
                 f"its 1 to 9 stages, not {stages}, {len(self.cardinalities)} and "
                 f"{len(self.blocks)} of them."
             )
-        sizes = (*self.widths, *self.blocks, self.expansion, self.z_dim, self.img_channels)
-        if not all(1 <= size <= 1 << 16 for size in sizes) or not 0 <= self.c_dim <= 1 << 16:
-            raise GenartError(f"An R3GAN cannot have these sizes: {self}.")
-        if sum(self.blocks) > 256 or self.kernel % 2 == 0 or not 1 <= self.kernel <= 31:
-            raise GenartError(
-                "An R3GAN has at most 256 blocks and an odd kernel of at most 31, not "
-                f"{sum(self.blocks)} blocks and a kernel of {self.kernel}."
-            )
-        if not 0 <= self.embed_dim <= 1 << 16 or bool(self.c_dim) != bool(self.embed_dim):
+        limits = {
+            "widths": (1, 1 << 16),
+            "cardinalities": (1, 1 << 16),
+            "blocks": (1, 64),
+            "expansion": (1, 1 << 16),
+            "z_dim": (1, 1 << 16),
+            "c_dim": (0, 1 << 16),
+            "embed_dim": (0, 1 << 16),
+            "img_channels": (1, 1 << 16),
+        }
+        check_sizes("An R3GAN", self, limits)
+        check_choice("An R3GAN", self, "kernel", range(1, 32, 2))
+        if bool(self.c_dim) != bool(self.embed_dim):
             raise GenartError(
                 f"An R3GAN with {self.c_dim} classes cannot embed them in {self.embed_dim} numbers."
             )
         for width, groups in zip(self.widths, self.cardinalities, strict=True):
-            if groups < 1 or width * self.expansion % groups:
+            if width * self.expansion % groups:
                 raise GenartError(
                     f"An R3GAN's stage of {width * self.expansion} channels does not divide into "
                     f"{groups} groups."

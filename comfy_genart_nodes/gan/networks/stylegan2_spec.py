@@ -1,9 +1,9 @@
 """What decides the shapes of a network. Light: a command line can know it without torch."""
 
-import math
 from dataclasses import dataclass
 
 from ...errors import GenartError
+from .sizes import check_choice, check_sizes
 
 
 def resolutions(resolution: int) -> list[int]:
@@ -56,21 +56,18 @@ class StyleGAN2Spec:
 
     def __post_init__(self) -> None:
         resolutions(self.resolution)
-        if self.architecture not in ("skip", "resnet", "orig"):
-            raise GenartError(
-                "A StyleGAN2 generator has architecture skip, resnet or orig, not "
-                f"{self.architecture}."
-            )
-        if not 0 <= self.conv_clamp < math.inf:
-            raise GenartError(f"A StyleGAN2 cannot have conv_clamp {self.conv_clamp}.")
-        for name in ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max"):
-            if not 1 <= getattr(self, name) <= 1 << 20:
-                raise GenartError(f"A StyleGAN2 cannot have {name} {getattr(self, name)}.")
-        if not (0 <= self.c_dim <= 1 << 20 and 1 <= self.mapping_layers <= 64):
-            raise GenartError(
-                f"A StyleGAN2 cannot have {self.c_dim} classes and "
-                f"{self.mapping_layers} mapping layers."
-            )
+        check_choice("A StyleGAN2", self, "architecture", ("skip", "resnet", "orig"))
+        limits: dict[str, tuple[float, float]] = {
+            "z_dim": (1, 1 << 20),
+            "w_dim": (1, 1 << 20),
+            "c_dim": (0, 1 << 20),
+            "img_channels": (1, 1 << 20),
+            "channel_base": (1, 1 << 20),
+            "channel_max": (1, 1 << 20),
+            "mapping_layers": (1, 64),
+            "conv_clamp": (0, 1e6),
+        }
+        check_sizes("A StyleGAN2", self, limits)
 
     @property
     def num_ws(self) -> int:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ...errors import GenartError
+from .sizes import check_choice, check_sizes
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,8 @@ class StyleGAN3Spec:
             "lrelu_upsampling": (1, 8),
             "conv_clamp": (0, 1e6),
         }
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise GenartError(
-                    f"A StyleGAN3 cannot have {name} {getattr(self, name)}: "
-                    f"it must be from {low} to {high}."
-                )
-        if self.conv_kernel not in (1, 3):
-            raise GenartError(f"A StyleGAN3 has conv_kernel 1 or 3, not {self.conv_kernel}.")
+        check_sizes("A StyleGAN3", self, limits)
+        check_choice("A StyleGAN3", self, "conv_kernel", (1, 3))
 
     @property
     def num_ws(self) -> int:
