@@ -7,7 +7,7 @@ does not know are dropped: all of them only decorate.
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, wraps
 from typing import Any, TypeVar
 
 from comfy_api.latest import io
@@ -73,6 +73,34 @@ def seed_field(tooltip: str, name: str = "seed", control: bool = True) -> io.Inp
     return field(
         io.Int, name, tooltip, default=0, min=0, max=MAX_SEED, control_after_generate=control
     )
+
+
+def within_bounds(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:
+    """Hold a node's numbers to the bounds of its fields, wired ones too.
+
+    ComfyUI checks only those that stand in the node itself, and lets NaN through. Seeds are left
+    out: those of other nodes are longer, and wrap around.
+
+    Args:
+        execute: the node's, under `classmethod`.
+
+    Returns:
+        The same, but for a GenartError where a number is out of bounds.
+    """
+
+    @wraps(execute)
+    def checked(cls: type[io.ComfyNode], **values: Any) -> io.NodeOutput:
+        for each in cls.define_schema().inputs:
+            low, high = getattr(each, "min", None), getattr(each, "max", None)
+            if low is None or high in (None, MAX_SEED) or each.id not in values:
+                continue
+            if not low <= values[each.id] <= high:
+                raise GenartError(
+                    f"{each.id} cannot be {values[each.id]}: give it {low} to {high}."
+                )
+        return execute(cls, **values)
+
+    return checked
 
 
 def check_choice(name: str, value: str, options: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from ..gan.networks.generator import Frame
 from ..gan.networks.transforms import matrix
 from ..gan.sampling import check_frame
 from ..host import sockets
-from ..host.schema import field, result, schema
+from ..host.schema import field, result, schema, within_bounds
 from ..host.sockets import ManagedGAN
 
 CATEGORY = "genart/gan"
@@ -58,7 +58,7 @@ class TransformGAN(io.ComfyNode):
                     default=0.0,
                     min=-360.0,
                     max=360.0,
-                    step=1.0,
+                    step=0.5,
                 ),
             ],
             outputs=[
@@ -72,6 +72,7 @@ class TransformGAN(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(cls, gan: ManagedGAN, x: float, y: float, degrees: float) -> io.NodeOutput:
         """Add the movement to the GAN's frame."""
         before, change = gan.frame.transform, matrix(x, y, degrees)
@@ -126,6 +127,7 @@ class SetGANCanvas(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(cls, gan: ManagedGAN, width: int, height: int) -> io.NodeOutput:
         """Set the canvas of the GAN's frame."""
         return io.NodeOutput(_framed(gan, replace(gan.frame, canvas=(height, width))))

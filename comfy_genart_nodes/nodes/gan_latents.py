@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..gan.latents import GANLatent, from_seeds, join, pick, repeat
 from ..gan.paths import path
 from ..host import memory, sockets
-from ..host.schema import check_choice, field, result, schema, seed_field
+from ..host.schema import check_choice, field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..ranges import read_ranges
 
@@ -53,6 +53,7 @@ class MakeGANLatent(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(
         cls, gan: ManagedGAN, seed: int, batch_size: int, class_index: int
     ) -> io.NodeOutput:
@@ -106,6 +107,7 @@ class WalkGANLatents(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(
         cls,
         keys: GANLatent,
@@ -214,6 +216,7 @@ class RepeatGANLatents(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(cls, latents: GANLatent, times: int) -> io.NodeOutput:
         """Repeat."""
         return io.NodeOutput(repeat(latents, times))

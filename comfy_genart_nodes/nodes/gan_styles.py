@@ -7,10 +7,10 @@ from comfy_api.latest import io
 from ..gan.centres import find_centres
 from ..gan.classes import read_classes, with_classes
 from ..gan.latents import GANLatent
-from ..gan.styles import mix
+from ..gan.styles import check_mixable, mix
 from ..host import memory, sockets
 from ..host.progress import Progress
-from ..host.schema import field, result, schema, seed_field
+from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..ranges import read_ranges
 
@@ -112,13 +112,15 @@ class MixGANLatents(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(
         cls, gan: ManagedGAN, latents: GANLatent, styles: GANLatent, layers: str, amount: float
     ) -> io.NodeOutput:
         """Mix; the network comes to its device, since its mapping may be needed."""
-        memory.load(gan.patcher)
         generator = gan.loaded.generator
-        chosen = read_ranges(layers, generator.spec.num_ws)
+        check_mixable(generator.spec)
+        chosen = read_ranges(layers, generator.spec.num_ws, "layer")
+        memory.load(gan.patcher)
         return io.NodeOutput(mix(generator, latents, styles, chosen, amount))
 
 
@@ -163,6 +165,7 @@ class FindGANCentres(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(cls, gan: ManagedGAN, count: int, samples: int, seed: int) -> io.NodeOutput:
         """Find them; the node shows how far it is."""
         memory.load(gan.patcher)

@@ -13,7 +13,7 @@ from ..gan.networks.generator import NoiseMode
 from ..gan.sampling import Settings, picture_bytes, sample
 from ..host import images, memory, outputs, sockets
 from ..host.progress import Progress
-from ..host.schema import check_choice, field, result, schema, seed_field
+from ..host.schema import check_choice, field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..host.video import write_mp4
 
@@ -140,6 +140,7 @@ class SampleGAN(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(cls, gan: ManagedGAN, latents: GANLatent, **look: Any) -> io.NodeOutput:
         """Sample in batches that fit into memory."""
         made = pictures(gan, latents, read_look(gan, **look))
@@ -187,6 +188,7 @@ class SampleGANToVideo(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(
         cls, gan: ManagedGAN, latents: GANLatent, fps: float, filename_prefix: str, **look: Any
     ) -> io.NodeOutput:

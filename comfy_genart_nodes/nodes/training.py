@@ -9,7 +9,7 @@ from PIL import Image
 from ..gan.checkpoint import load_gan
 from ..host import folders, images, memory, outputs, sockets
 from ..host.progress import Progress, check_cancelled, show_text
-from ..host.schema import check_choice, field, result, schema, seed_field
+from ..host.schema import check_choice, field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..training.config import TrainConfig
 from ..training.job import TrainerJob
@@ -112,6 +112,7 @@ class TrainGAN(io.ComfyNode):
         )
 
     @classmethod
+    @within_bounds
     def execute(
         cls,
         dataset: PictureFolder,

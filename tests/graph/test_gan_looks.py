@@ -72,6 +72,7 @@ def test_a_mixture_that_does_not_fit_is_refused(server, gans, layers, styles):
     with pytest.raises(NodeError) as caught:
         mixed(server, layers, styles=styles)
     assert caught.value.node == "GenartMixGANLatents" and caught.value.message.endswith(".")
+    assert layers != "8" or "There is no layer 8" in caught.value.message
 
 
 def centred(graph: Graph, **more: Any) -> tuple[list[Any], list[Any]]:
@@ -110,8 +111,10 @@ def test_the_search_for_centres_can_be_cancelled(server, gans):
         time.sleep(0.05)
     time.sleep(1)
     server.interrupt(prompt)
+    start = time.monotonic()
     with pytest.raises(InterruptedError):
         wait(server, prompt)
+    assert time.monotonic() - start < 10  # cores may be shared
 
 
 def test_noise_strength_runs_from_none_through_as_trained(server, gans):

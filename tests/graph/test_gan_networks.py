@@ -131,6 +131,16 @@ def test_what_a_network_cannot_do_it_says(server, name, frame, says):
     assert says in error.message and error.node == frame[0]
 
 
+def test_a_network_of_one_style_says_that_it_has_no_layers_to_mix(server):
+    graph = Graph()
+    gan = graph.node("GenartLoadGAN", gan_name="r3gan_64.pkl")
+    batch = latents(graph, gan, 0, 2)
+    mixed = graph.node(
+        "GenartMixGANLatents", gan=gan, latents=batch, styles=batch, layers="4-", amount=1.0
+    )
+    assert "no layers to mix" in refusal(server, graph, mixed).message
+
+
 def test_bf16_is_near_fp32_and_auto_is_fp32_on_a_cpu(server):
     def in_precision(**more: Any) -> np.ndarray:
         graph = Graph()

@@ -236,6 +236,35 @@ def test_a_path_says_what_it_lacks(server, gans, keys, mode, says):
     assert says in refusal(server, graph, frames).message
 
 
+@pytest.mark.parametrize("count", [0, -1, 10**9])
+def test_a_wired_number_of_latents_stays_in_bounds(server, gans, count):
+    graph = Graph()
+    gan = graph.node("GenartLoadGAN", gan_name="test_a.safetensors")
+    wired = graph.node("PrimitiveInt", value=count)
+    drawn = latents(graph, gan, 0, wired)
+    assert f"batch_size cannot be {count}" in refusal(server, graph, drawn).message
+    graph = Graph()
+    gan = graph.node("GenartLoadGAN", gan_name="test_a.safetensors")
+    times = graph.node("PrimitiveInt", value=count)
+    repeated = graph.node("GenartRepeatGANLatents", latents=latents(graph, gan, 0, 2), times=times)
+    assert f"times cannot be {count}" in refusal(server, graph, repeated).message
+
+
+def test_a_wired_long_seed_wraps(server, gans):
+    """Samplers' seeds have 64 bits; one seed may be wired to both."""
+    graph = Graph()
+    gan = graph.node("GenartLoadGAN", gan_name="test_a.safetensors")
+    seed = graph.node("PrimitiveInt", value=2**32 + 5)
+    made = graph.pictures(server, sampled(graph, gan, latents(graph, gan, seed, 1)))
+    assert np.array_equal(made, pictures(server, seed=5, count=1))
+
+
+@pytest.mark.parametrize("field", ["psi", "noise_strength"])
+def test_what_is_no_number_makes_no_picture(server, gans, field):
+    with pytest.raises(NodeError, match=f"{field} cannot be nan"):
+        pictures(server, **{field: float("nan")})
+
+
 def test_a_mode_that_is_not_there_is_refused(server, gans):
     """The page cannot ask for it; a script that posts a prompt can."""
     graph = Graph()

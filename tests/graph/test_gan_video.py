@@ -11,7 +11,7 @@ import av
 import numpy as np
 import psutil
 import pytest
-from prompts import Graph, wait
+from prompts import Graph, NodeError, wait
 from small_gans import latents, pictures
 
 SHIPPED = "emoji_people_64.safetensors"
@@ -142,3 +142,13 @@ def test_odd_sides_are_made_even(server, gans):
     file = wide_video(server, 3, (45, 33))
     path = server.base / "output" / file["subfolder"] / file["filename"]
     assert decode(path).shape == (3, 34, 46, 3)
+
+
+@pytest.mark.parametrize("fps", [0.0, -5.0, 1e9, float("nan")])
+def test_a_wired_speed_that_no_video_has_is_refused(server, gans, fps):
+    """The server holds what stands in a node to its bounds, and lets through what is wired."""
+    graph = Graph()
+    made = video(graph, fresh("speed"), 4)
+    graph.nodes[made[0]]["inputs"]["fps"] = graph.node("PrimitiveFloat", value=fps)
+    with pytest.raises(NodeError, match=r"fps cannot be .*: give it 1.0 to 240.0."):
+        graph.run(server)
