@@ -118,12 +118,12 @@ def _find(name: str, what: str, hint: str) -> Path:
 
 
 def inside(folder: Path, name: str) -> Path | None:
-    """A path in a folder, None where the name leads out of it.
+    """A path in a folder, None where the name leads out of it or no file can have it.
 
     Links are not followed: people link folders into ComfyUI's.
     """
     path = Path(os.path.normpath(folder / name))
-    return path if path.is_relative_to(folder) else None
+    return path if path.is_relative_to(folder) and "\0" not in name else None
 
 
 def content_mark(path: Path) -> str:

@@ -23,9 +23,14 @@ def manage(module: nn.Module) -> ModelPatcher:
     return ModelPatcher(module, mm.get_torch_device(), mm.unet_offload_device())
 
 
-def load(patcher: ModelPatcher) -> torch.device:
-    """Bring a network to its device, whole, and say which device that is."""
-    mm.load_models_gpu([patcher], force_full_load=True)
+def load(patcher: ModelPatcher, room: int = 0) -> torch.device:
+    """Bring a network to its device, whole, and say which device that is.
+
+    Args:
+        patcher: the network.
+        room: bytes that it needs beside its weights; other networks make way for them.
+    """
+    mm.load_models_gpu([patcher], memory_required=room, force_full_load=True)
     # A host told to keep nothing on the device (--novram) leaves it where it was.
     patcher.model.to(patcher.load_device)
     return patcher.load_device
@@ -51,7 +56,7 @@ def batches(
     Raises:
         Exception: the host's out-of-memory error, when even one item does not fit.
     """
-    device = load(patcher)
+    device = load(patcher, 2 * item_bytes)
     room = mm.get_free_memory(device) / 2
     if device.type == "cpu":
         room = min(room, LARGEST_ON_CPU)

@@ -10,6 +10,7 @@ from av.container import OutputContainer
 from torch import Tensor
 
 from ..files import written
+from .progress import check_cancelled
 
 BT709 = 1
 """The colour space that players take a video for which is larger than a stamp; so it is said."""
@@ -29,6 +30,7 @@ def write_mp4(path: Path, batches: Iterable[Tensor], fps: float, texts: dict[str
 
     Raises:
         GenartError: when the folder cannot be written or the disk is full.
+        InterruptProcessingException: when the person pressed Cancel. Let it through.
     """
     keep_texts = {"movflags": "use_metadata_tags"}
     with (
@@ -39,6 +41,7 @@ def write_mp4(path: Path, batches: Iterable[Tensor], fps: float, texts: dict[str
         stream = None
         for pictures in batches:
             for levels in _levels(pictures):
+                check_cancelled()
                 frame = av.VideoFrame.from_ndarray(levels.numpy(), format="rgb24")
                 stream = stream or _stream(container, fps, frame)
                 yuv = frame.reformat(format=stream.pix_fmt, dst_colorspace=BT709)

@@ -1,7 +1,5 @@
 """Pictures to train on."""
 
-from pathlib import Path
-
 from comfy_api.latest import io
 
 from ..errors import GenartError
@@ -54,4 +52,5 @@ def _open(folder: str) -> PictureFolder:
     named = folder.strip().strip('"')  # Windows copies paths with their quotes
     if not named:
         raise GenartError("Say which folder: its name inside ComfyUI's input, or its full path.")
-    return open_folder(folders.input_folder() / Path(named).expanduser())
+    at_home = named.startswith("~")
+    return open_folder(named if at_home else folders.input_folder() / named)

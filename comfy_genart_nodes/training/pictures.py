@@ -47,9 +47,15 @@ def open_folder(folder: str | Path) -> PictureFolder:
     Raises:
         GenartError: when there is no such folder, or fewer than two pictures in it.
     """
-    root = Path(folder).expanduser().absolute()
-    if not root.is_dir():
-        raise GenartError(f"There is no folder {root}: give the path of a folder of pictures.")
+    try:
+        root = Path(folder).expanduser().absolute()
+        there = root.is_dir()
+    except (OSError, RuntimeError):  # a name too long for the system; the home of nobody here
+        root, there = Path(folder), False
+    if not there:
+        raise GenartError(
+            f"There is no folder {str(root)[:300]}: give the path of a folder of pictures."
+        )
     found = {
         path.relative_to(root).as_posix(): path.stat().st_size
         for path in root.rglob("*")

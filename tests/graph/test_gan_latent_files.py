@@ -184,7 +184,9 @@ def test_pictures_and_latents_must_be_as_many(server, gans):
         graph.run(server)
 
 
-@pytest.mark.parametrize("prefix", ["../outside", "/tmp/outside", "", "inside/../../outside"])
+@pytest.mark.parametrize(
+    "prefix", ["../outside", "/tmp/outside", "", "inside/../../outside", "in\0side"]
+)
 def test_pictures_stay_in_the_output_folder(server, gans, prefix):
     before = set(server.base.parent.rglob("*.png"))
     with pytest.raises(NodeError, match="is no name in ComfyUI's output folder"):

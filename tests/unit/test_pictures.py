@@ -84,6 +84,9 @@ def test_natural_order_sub_folders_and_hidden_files(tmp_path):
 def test_folders_without_enough_pictures_are_refused(tmp_path):
     with pytest.raises(GenartError, match="no folder"):
         open_folder(tmp_path / "nowhere")
+    for name in ("~nobody_of_this_name/pictures", "x" * 5000):
+        with pytest.raises(GenartError, match="There is no folder"):
+            open_folder(name)
     with pytest.raises(GenartError, match="holds no picture"):
         open_folder(tmp_path)
     save(tmp_path, "a.png", flat())
