@@ -3,6 +3,7 @@
 import comfy_genart_nodes  # noqa: F401, I001 - first, so that the inner package wins over the root door
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -22,6 +23,10 @@ collect_ignore = ["graph/test_nodes"]
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {"stylegan3-t-ffhqu-256x256.pkl": "sg3t_64", "cifar10.pkl": "sg2_64_cond"}
 """Files that shared workflows ask a person for, and the small ones that stand in for them."""
+
+# Threads that wait for work sleep, here and in children: cores may be shared. Torch's import reads
+# it.
+os.environ |= {"GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "PASSIVE"}
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A suite that a shell started in the background ignores Ctrl-C; its children must not.
@@ -72,7 +77,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     gans.mkdir(parents=True)
     for asked, small in NETWORKS.items():
         shutil.copy(ROOT / "tests" / "fixtures" / "networks" / f"{small}.pkl", gans / asked)
-    few_spins = {"GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "PASSIVE"}  # cores may be shared
     comfyui = ComfyUI(provision(), (sys.executable,), base)
-    with running(comfyui, environment=few_spins) as started:
+    with running(comfyui) as started:
         yield TestServer(started.url, base)

@@ -112,7 +112,6 @@ def _end(child: subprocess.Popen[Any], number: int) -> None:
 def running(
     comfyui: ComfyUI,
     say: Callable[[str], None] = lambda line: None,
-    environment: dict[str, str] | None = None,
 ) -> Iterator[Server]:
     """A ComfyUI on a free port of this machine, for as long as the block lasts.
 
@@ -122,7 +121,6 @@ def running(
     Args:
         comfyui: What to start.
         say: Is told, line by line, how the start goes.
-        environment: Variables to add to ours.
 
     Raises:
         GenartError: it ended or did not answer; with the last lines of its log.
@@ -131,7 +129,7 @@ def running(
     arguments = command(comfyui, port)
     log = comfyui.base / "user" / f"genart-{port}.log"
     server = Server(f"http://127.0.0.1:{port}")
-    variables = {**os.environ, "PYTHONUTF8": "1", **(environment or {})}
+    variables = {**os.environ, "PYTHONUTF8": "1"}
     child = None
     with tempfile.TemporaryDirectory(prefix="genart-") as temporary:
         arguments += ["--temp-directory", temporary]
