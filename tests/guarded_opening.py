@@ -28,10 +28,11 @@ class Guard:
     def __init__(self) -> None:
         self.file = ""
         self.events: list[str] = []
-        sys.addaudithook(self.note)
+        # A plain function: millions of events are harmless, and a method costs three times as much.
+        sys.addaudithook(lambda event, args: event in HARMLESS or self.note(event, args))
 
     def note(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self.file or event in HARMLESS:
+        if not self.file:
             return
         if event == "open" and str(args[0]) == self.file and not self.writes(args):
             return
