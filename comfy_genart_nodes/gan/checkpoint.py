@@ -147,13 +147,21 @@ def assemble(
             f"{name} does not hold the {family} that it describes: tensor {shown(wrong, 80)} is "
             "missing, unknown or of another shape; save or download it again."
         )
-    copies = {
-        key: tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-        for key, tensor in tensors.items()
-    }
+    copies = {key: _as_float32(key, tensor, name) for key, tensor in tensors.items()}
     generator.load_state_dict(copies, assign=True)
     generator.eval().requires_grad_(False)
     return LoadedGAN(generator, spec, info, fingerprint(family, copies))
+
+
+def _as_float32(key: str, tensor: Tensor, name: str) -> Tensor:
+    """A copy of a tensor, its numbers in a row."""
+    try:
+        return tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    except NotImplementedError as error:  # of the kinds that only some processors compute with
+        raise GenartError(
+            f"{name} holds the tensor {key} in {tensor.dtype}, which cannot be read: save it in "
+            "float32 or bfloat16."
+        ) from error
 
 
 def load_gan(path: Path) -> LoadedGAN:

@@ -25,6 +25,7 @@ KIND = "gan_latents"
 KEYWORD = "genart_latent"
 """Under which a PNG holds its latent."""
 
+_FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _DIMENSIONS = {"z": 2, "w": 2, "w+": 3}
 _LARGEST = 2**20  # numbers in the latent of one picture: a thousand w of a thousand numbers
 
@@ -174,9 +175,10 @@ def _checked(
     if not agree:
         raise GenartError(f"The latents in {name} are damaged: their parts do not agree.")
     parts = [part for part in (tensor, classes) if part is not None]
-    if not all(part.is_floating_point() and bool(part.isfinite().all()) for part in parts):
+    if not all(part.dtype in _FLOATS and bool(part.float().isfinite().all()) for part in parts):
         raise GenartError(
-            f"The latents in {name} hold numbers that are not finite: make them again."
+            f"The latents in {name} hold numbers that are not finite, or of an unknown kind: make "
+            "them again."
         )
     assert tensor is not None and isinstance(seeds, list)
     whole = None if classes is None else classes.float()

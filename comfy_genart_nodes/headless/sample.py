@@ -166,7 +166,7 @@ def _sample(args: argparse.Namespace) -> int:
     for made in filter(None, (folder, args.raw)):
         print(made)
     if replaced:
-        print(f"genart: {args.raw} of an earlier run was replaced", file=sys.stderr)
+        print(f"genart: {args.raw} was there before and was replaced", file=sys.stderr)
     return 0
 
 

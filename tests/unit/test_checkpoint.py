@@ -141,3 +141,15 @@ def test_headers_that_lie_are_refused(file, change, said):
     header(file, change)
     with pytest.raises(GenartError, match=said):
         checkpoint.load_gan(file)
+
+
+@pytest.mark.skipif(not hasattr(torch, "float4_e2m1fn_x2"), reason="a newer PyTorch has it")
+def test_numbers_that_nothing_computes_with_are_refused(file):
+    tensors = checkpoint.read(file)
+    name = "g_ema.mapping.fc0.weight"
+    header_ = checkpoint.read_header(file)
+    packed = torch.zeros(tensors[name].shape, dtype=torch.uint8)
+    tensors[name] = packed.view(torch.float4_e2m1fn_x2)
+    checkpoint.write(file, tensors, header_)
+    with pytest.raises(GenartError, match="float4"):
+        checkpoint.load_gan(file)

@@ -224,6 +224,8 @@ def test_damaged_files_are_one_sentence(tmp_path):
         ({"latents": torch.zeros(2, 3, 4)}, [0, 1]),
         ({"latents": torch.zeros(0, 4)}, []),
         ({"latents": torch.zeros(2, 4, dtype=torch.int32)}, [0, 1]),
+        ({"latents": torch.zeros(2, 4).to(torch.float8_e4m3fn)}, [0, 1]),
+        ({"latents": torch.full((2, 4), 1e300, dtype=torch.float64)}, [0, 1]),
         ({"latents": torch.full((2, 4), float("nan"))}, [0, 1]),
         ({"latents": torch.zeros(2, 4), "classes": torch.zeros(3, 1)}, [0, 1]),
     ):
