@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan.checkpoint import load_gan, read
+from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.training import child, trainer
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.job import TrainerJob
@@ -142,24 +144,44 @@ def test_leaving_the_job_stops_the_process_with_a_checkpoint(begin):
     assert run.checkpoints[-1] == run.checkpoint_path(stopped["step"])
 
 
+@pytest.fixture
+def signal_at_progress():
+    """Sends this process a signal once a run has made progress."""
+    numbers = signal.SIGINT, signal.SIGTERM
+    # Unheard by the command, a signal fails the test and does not end the suite.
+    former = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    over = threading.Event()
+
+    def wait(number, events):
+        while not over.wait(0.01):
+            if events.exists() and '"progress"' in events.read_text():
+                os.kill(os.getpid(), number)
+                break
+
+    yield lambda *asked: threading.Thread(target=wait, args=asked, daemon=True).start()
+    over.set()
+    for number, handler in zip(numbers, former, strict=True):
+        signal.signal(number, handler)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_the_command_trains_and_stops_on_sigterm(tmp_path, pictures):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_trains_and_stops_on_a_signal(
+    tmp_path, pictures, capsys, signal_at_progress, number
+):
     sizes = {"resolution": 32, "channel-base": 128, "channel-max": 8, "z-dim": 8, "w-dim": 8}
-    settings = {**sizes, "batch": 4, "threads": 1, "steps": 10**6, "checkpoint-kimg": 0.024}
+    settings = {**sizes, "batch": 4, "threads": 1, "steps": 2000, "checkpoint-kimg": 0.024}
     options = [word for k, v in settings.items() for word in (f"--{k}", str(v))]
-    command = [sys.executable, "-m", "comfy_genart_nodes.headless.cli", "train", "gan"]
-    command += [str(pictures.folder), "--run", "shell", "--base", str(tmp_path), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if "progress" in line:
-            break
-    os.kill(process.pid, signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    run = RunFolder(tmp_path / "output" / "genart" / "shell")
+    folder = tmp_path / "output" / "genart" / "shell"
+    signal_at_progress(number, folder / "events.jsonl")
+    command = ["train", "gan", str(pictures.folder), "--run", "shell", "--base", str(tmp_path)]
+    assert main([*command, *options]) == 130
+    run = RunFolder(folder)
     stopped = run.events()[-1]
     assert stopped["event"] == "stopped"
     assert run.checkpoints[-1] == run.checkpoint_path(stopped["step"])
+    said = capsys.readouterr()
+    assert "progress" in said.out and "the same command goes on" in said.err
 
 
 def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(begin, unbroken):
