@@ -112,6 +112,9 @@ def tensors(_: Path) -> Iterator[tuple[str, bytes]]:
         network(call(name("collections", "OrderedDict"), b"](" + sizes(1, 2, 3) + b"e")),
     )
     yield "a set of a number", network(call(name("builtins", "set"), number(5)))
+    yield "a dict of a number", network(call(name("collections", "OrderedDict"), number(5)))
+    rows = tensor(FOUR, 0, sizes(2**21, 2), sizes(0, 1))
+    yield "a dict of millions of rows", network(call(name("dnnlib.util", "EasyDict"), rows))
 
 
 def archives(_: Path) -> Iterator[tuple[str, bytes]]:

@@ -231,8 +231,11 @@ def _dtype(args: tuple[Any, ...]) -> "np.dtype[Any]":
 def _mapping(record: Record) -> dict[Any, Any]:
     """A dict of some kind: made from pairs or a dict, or filled afterwards."""
     given = record.args[-1] if record.args else ()
-    start = given.items() if isinstance(given, dict) else given
-    return _dict([*(start if not isinstance(given, Name) else ()), *record.pairs])
+    if isinstance(given, Name):  # of what is missing in a defaultdict
+        given = ()
+    if not isinstance(given, (dict, list, tuple)):
+        raise RefusedError("has a dict that is none")
+    return _dict([*(given.items() if isinstance(given, dict) else given), *record.pairs])
 
 
 def _namespace(record: Record) -> dict[Any, Any]:
