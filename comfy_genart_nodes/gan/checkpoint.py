@@ -81,7 +81,7 @@ def read_header(path: Path) -> dict[str, Any]:
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise GenartError(
             f"{path.name} is a safetensors file, but not of this pack: it has no 'genart' header; "
-            "open other tools' networks in the files those tools wrote."
+            "choose a file that this pack saved, or a network in the file its own tool wrote."
         ) from error
     if version > FORMAT:
         raise GenartError(

@@ -145,11 +145,12 @@ def to_w(generator: Generator, latent: GANLatent) -> GANLatent:
     if latent.tensor.shape[1] != spec.z_dim:
         raise GenartError(
             f"These latents have {latent.tensor.shape[1]} numbers, this GAN wants {spec.z_dim}: "
-            "they were made for another GAN."
+            "they were made for another GAN, so use that one."
         )
     if (0 if latent.classes is None else latent.classes.shape[1]) != spec.c_dim:
         raise GenartError(
-            f"These latents were made for a GAN with other classes; this one has {spec.c_dim}."
+            f"These latents were made for a GAN with other classes, this one has {spec.c_dim}: "
+            "make them anew with this GAN."
         )
     device = generator.w_avg.device
     classes = None if latent.classes is None else latent.classes.to(device)
@@ -170,10 +171,13 @@ def to_w_plus(generator: Generator, latent: GANLatent) -> GANLatent:
     if w.shape[-1] != spec.w_dim:
         raise GenartError(
             f"These latents have {w.shape[-1]} numbers, this GAN wants {spec.w_dim}: "
-            "they were made for another GAN."
+            "they were made for another GAN, so use that one."
         )
     if w.dim() == 3 and w.shape[1] != spec.num_ws:
-        raise GenartError(f"These latents have {w.shape[1]} layers, this GAN has {spec.num_ws}.")
+        raise GenartError(
+            f"These latents have {w.shape[1]} layers, this GAN has {spec.num_ws}: "
+            "they were made for another GAN, so use that one."
+        )
     if w.dim() == 2:
         w = w[:, None].expand(-1, spec.num_ws, -1)
     return replace(mapped, space="w+", tensor=w)

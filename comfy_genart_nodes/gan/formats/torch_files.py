@@ -43,7 +43,8 @@ def open_pickle(path: Path) -> Any:
     except RefusedError as error:
         raise GenartError(
             f"{printable(path.name)} {error}: it was not opened and nothing in it was run; get it "
-            "anew, or as a state_dict or safetensors."
+            "again from its maker (it may be a web page or half a download), or as a state_dict or "
+            "safetensors."
         ) from error
 
 
@@ -96,7 +97,7 @@ def _new_file(data: memoryview, budget: Budget) -> Any:
     found = records(data)
     pickles = [name for name in found if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
-        raise RefusedError("is a zip archive, but not one that PyTorch writes for tensors")
+        raise RefusedError("is a zip archive, but not PyTorch's (unpack it if it holds a GAN)")
     folder = pickles[0].removesuffix("data.pkl")
     if f"{folder}constants.pkl" in found:
         raise RefusedError("is a TorchScript program, not a network's numbers")
