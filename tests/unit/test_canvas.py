@@ -9,6 +9,7 @@ import torch
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import latents
 from comfy_genart_nodes.gan.checkpoint import load_gan
+from comfy_genart_nodes.gan.networks import stylegan2
 from comfy_genart_nodes.gan.networks.canvas import LARGEST, Window, windows
 from comfy_genart_nodes.gan.networks.generator import Frame
 from comfy_genart_nodes.gan.sampling import Settings, picture_bytes, sample
@@ -48,6 +49,24 @@ def test_the_middle_of_a_larger_canvas_is_the_ordinary_picture_s(generator):
 
     assert alike(own[face], large[face]) > 0.7
     assert alike(own[face], large[face]) > 2 * alike(own[face], large[face].flip(1)).abs()
+
+
+@pytest.mark.parametrize("noise_mode", ["const", "random"])
+@pytest.mark.parametrize("canvas", [(300, 150), (1030, 64)])
+def test_strips_make_the_picture_of_the_whole(generator, monkeypatch, canvas, noise_mode):
+    """A strip sees just enough of its neighbours; 1e-5 is rounding in another order."""
+    whole = picture(generator, canvas, noise_mode)
+    sizes = []
+    forward = stylegan2.SynthesisBlock.forward
+
+    def watched(block, x, img, ws, noise, window):
+        sizes.append(window.rows)
+        return forward(block, x, img, ws, noise, window)
+
+    monkeypatch.setattr(stylegan2.SynthesisBlock, "forward", watched)
+    monkeypatch.setitem(stylegan2._STRIP_BYTES, "cpu", 0)
+    torch.testing.assert_close(picture(generator, canvas, noise_mode), whole, atol=1e-5, rtol=0)
+    assert max(sizes) < canvas[0] // 2
 
 
 def test_beyond_its_edges_a_window_is_a_mirror():

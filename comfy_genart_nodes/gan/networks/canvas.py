@@ -5,9 +5,11 @@ noise. Both go on beyond their edge as in a mirror that stands on the outermost 
 middle of a larger canvas is what the network has learned and a canvas of its own size gives exactly
 its ordinary picture. (Tried on a trained network: a constant that is stretched, or repeats its
 edge, or every row up to the edge, gives subjects that dissolve or backgrounds full of blotches.)
+
+What is too large to compute at once is computed in strips of rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,7 +21,7 @@ LARGEST = 8192
 
 @dataclass(frozen=True)
 class Window:
-    """The part of the plane that one block of a network fills.
+    """The part of the plane that one block of a network fills, and the strip of it now computed.
 
     Attributes:
         side: of the network's own square there.
@@ -27,6 +29,8 @@ class Window:
         width: of the part.
         top: rows of it above the network's own square; negative where it begins inside.
         left: columns likewise.
+        first: first row of the strip.
+        end: the row after its last; None where it reaches to the last of the part.
     """
 
     side: int
@@ -34,18 +38,33 @@ class Window:
     width: int
     top: int = 0
     left: int = 0
+    first: int = 0
+    end: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Of the strip."""
+        return (self.height if self.end is None else self.end) - self.first
 
     def fill(self, own: Tensor) -> Tensor:
-        """`own [..., side, side]`, mirrored beyond its edges, as `[..., height, width]`."""
-        if self == Window(self.side, self.side, self.side):
-            return own
-        rows = self._mirrored(self.top, self.height, own.device)
+        """`own [..., side, side]`, mirrored beyond its edges, as `[..., rows, width]`."""
+        if self.height == self.width == self.side and self.top == self.left == 0:
+            return self.cut(own)
+        rows = self._mirrored(self.top - self.first, self.rows, own.device)
         columns = self._mirrored(self.left, self.width, own.device)
         return own.index_select(-2, rows).index_select(-1, columns)
 
+    def cut(self, x: Tensor) -> Tensor:
+        """The strip's rows of `x [..., height, width]`."""
+        return x[..., self.first : self.end, :]
+
     def crop(self, x: Tensor) -> Tensor:
-        """What of a doubled `[..., h, w]` lies in the window: all but perhaps the last row."""
-        return x[..., : self.height, : self.width]
+        """What of a doubled `[..., h, w]` lies in the strip: all but perhaps the last row."""
+        return x[..., : self.rows, : self.width]
+
+    def strip(self, first: int, end: int) -> "Window":
+        """Rows `first` to `end` of the strip, as far as there are."""
+        return replace(self, first=self.first + first, end=self.first + min(end, self.rows))
 
     def _mirrored(self, before: int, count: int, device: torch.device) -> Tensor:
         period = 2 * (self.side - 1)  # the outermost row itself is not repeated

@@ -187,7 +187,6 @@ class FastGAN(Unmapped):
     """
 
     family = "fastgan"
-    has_noise = True
 
     def __init__(self, spec: FastGANSpec) -> None:
         super().__init__()

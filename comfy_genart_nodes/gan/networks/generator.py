@@ -71,6 +71,15 @@ class Noise:
             return self
         return replace(self, generators=[self.generators[picture]])
 
+    def twin(self) -> "Noise":
+        """Noise that draws what this one will draw, and does not move it on."""
+        if not self.generators:
+            return self
+        twins = [torch.Generator(generator.device) for generator in self.generators]
+        for twin, generator in zip(twins, self.generators, strict=True):
+            twin.set_state(generator.get_state())
+        return replace(self, generators=twins)
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -105,14 +114,12 @@ class Generator(nn.Module, ABC):
         family: its name in files.
         movable: takes `Frame.transform`.
         stretchable: takes `Frame.canvas`.
-        has_noise: `Noise` makes a difference.
         spec: its shapes.
     """
 
     family: ClassVar[str]
     movable: ClassVar[bool] = False
     stretchable: ClassVar[bool] = False
-    has_noise: ClassVar[bool] = False
     spec: Spec
 
     @property

@@ -190,7 +190,6 @@ class Lightweight(Unmapped):
     """
 
     family = "lightweight"
-    has_noise = True
 
     def __init__(self, spec: LightweightSpec) -> None:
         super().__init__()

@@ -174,7 +174,6 @@ class Lucidrains(Generator):
     """
 
     family = "lucidrains"
-    has_noise = True
     mean: Tensor
 
     def __init__(self, spec: LucidrainsSpec) -> None:

@@ -19,6 +19,12 @@ from .layers import SLOPE, Conv, Linear, full_precision, reuse
 from .mapping import Mapping
 from .stylegan2_spec import StyleGAN2Spec, resolutions
 
+# So many rows beyond a strip decide its picture: a block's upsampling convolution reaches one row,
+# its second half a row, and 3 is what suffices for r = ceil((r + 1) / 2) + 1.
+_REACH = 3
+_LOWEST_STRIP = 32  # rows, so that those beyond cost little
+_STRIP_BYTES = {"cpu": 24 << 20, "other": 1 << 30}
+
 
 class StyledConv(nn.Module):
     """3x3 convolution modulated by w, then noise, bias and leaky ReLU.
@@ -53,7 +59,7 @@ class StyledConv(nn.Module):
     def forward(
         self, x: Tensor, w: Tensor, noise: Noise, window: Window | None = None, gain: float = 1.0
     ) -> Tensor:
-        """`x [n, c_in, h, w]`, `w [n, w_dim]` -> `[n, c_out, *window]`."""
+        """`x [n, c_in, h, w]`, `w [n, w_dim]` -> `[n, c_out, rows, width]` of the window."""
         window = window or Window(self.side, self.side, self.side)
         style = self.affine(w)  # [n, c_in]
         weight = self.weight / math.sqrt(self.weight[0].numel())
@@ -69,6 +75,7 @@ class StyledConv(nn.Module):
         if noise.mode != "none":
             if noise.mode == "random":
                 drawn = noise.draw(len(x), window.height, window.width, x.device)
+                drawn = window.cut(drawn)
             else:
                 drawn = window.fill(self.noise_const)
             drawn = drawn * (self.noise_strength * (noise.strength * gain))
@@ -149,7 +156,7 @@ class SynthesisBlock(nn.Module):
     def forward(
         self, x: Tensor | None, img: Tensor | None, ws: Tensor, noise: Noise, window: Window
     ) -> tuple[Tensor, Tensor | None]:
-        """`ws [n, num_convs + 1, w_dim]` -> features and picture so far, `[n, ..., *window]`."""
+        """`ws [n, num_convs + 1, w_dim]` -> features and picture so far, in the window."""
         if x is None:
             x = window.fill(self.const).expand(len(ws), -1, -1, -1)
             if x.device.type == "cpu":  # the order of channels its kernels are fastest in
@@ -204,10 +211,39 @@ class Synthesis(nn.Module):
                     pictures.append(self._blocks(rest, one, own, ws[i : i + 1], noise.pick(i)))
                 return torch.cat(pictures)
             block = getattr(self, f"b{window.side}")
+            if x is not None and _too_large(x, block):
+                return self._strips([window, *left], x, img, ws, noise)
             x, img = block(x, img, ws[:, : block.num_convs + 1], noise, window)
             ws = ws[:, block.num_convs :]
         assert img is not None
         return img
+
+    def _strips(
+        self, left: list[Window], x: Tensor, img: Tensor | None, ws: Tensor, noise: Noise
+    ) -> Tensor:
+        """As `_blocks`, the upper half of the rows first, then the lower."""
+        rows = x.shape[2]
+        pictures = []
+        for start, stop, own in ((0, rows // 2, noise.twin()), (rows // 2, rows, noise)):
+            first, end = max(start - _REACH, 0), min(stop + _REACH, rows)
+            windows = [w.strip(first << i, end << i) for i, w in enumerate(left, 1)]
+            half = None if img is None else img[:, :, first:end]
+            picture = self._blocks(windows, x[:, :, first:end], half, ws, own)
+            scale = 1 << len(left)
+            pictures.append(picture[:, :, (start - first) * scale : (stop - first) * scale])
+        return torch.cat(pictures, dim=2)
+
+
+def _too_large(x: Tensor, block: SynthesisBlock) -> bool:
+    """Whether the features that a block makes of one picture's `x` are to be made in strips.
+
+    A CPU is slow beyond its cache and slower on memory that the system maps anew, as it does with
+    tensors of 32 MB; elsewhere a wide canvas could fill the memory.
+    """
+    if len(x) > 1 or reuse(x) is None or x.shape[2] < 2 * _LOWEST_STRIP:
+        return False
+    most = _STRIP_BYTES["cpu" if x.device.type == "cpu" else "other"]
+    return 4 * x[0, 0].numel() * len(block.conv1.bias) * x.element_size() > most
 
 
 def _one_by_one(x: Tensor) -> bool:
@@ -228,7 +264,6 @@ class StyleGAN2(Generator):
 
     family = "stylegan2"
     stretchable = True
-    has_noise = True
 
     def __init__(self, spec: StyleGAN2Spec) -> None:
         super().__init__()
