@@ -35,7 +35,7 @@ _QUIET = {
     "PYTHONUTF8": "1",
 }
 _PROGRESS_EVERY = 5.0  # seconds between two lines about one node
-_LAST_WORD = 3.0  # seconds to learn the id of a prompt that is being queued while we give up
+_LAST_WORD = 15.0  # seconds to learn the id of a prompt that is being queued while we give up
 _MOST_CHOICES = 12
 
 Event = dict[str, Any]
