@@ -36,9 +36,7 @@ def _ends(part: str, text: str, count: int, what: str) -> tuple[int, int]:
     """First and last index of one number or range."""
     match = _PART.fullmatch(part)
     if match is None:
-        raise GenartError(
-            f"{part!r} in {text!r} is no number and no range: write them as 0, 3, 5-8."
-        )
+        raise GenartError(f"{part!r} is no number and no range: write them as 0, 3, 5-8.")
     first = int(match[1])
     last = first
     if match[2]:

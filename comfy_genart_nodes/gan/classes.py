@@ -49,7 +49,7 @@ def _blend(spec: Spec, part: str, text: str) -> Tensor:
         match = _TERM.fullmatch(term.strip())
         if match is None:
             raise GenartError(
-                f"{part!r} in {text!r} is no class: write 3, or 0, 3, 9 for one each, or a blend "
+                f"{part!r} is no class: write 3, or 0, 3, 9 for one each, or a blend "
                 "as 0:0.7 + 3:0.3."
             )
         index = int(match[1])

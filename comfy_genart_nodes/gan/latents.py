@@ -78,7 +78,7 @@ def _one_hot(spec: Spec, class_index: int | None, count: int) -> Tensor | None:
         return None
     if class_index is None or not 0 <= class_index < spec.c_dim:
         raise GenartError(
-            f"This network has {spec.c_dim} classes: choose one from 0 to {spec.c_dim - 1}."
+            f"This network has {spec.c_dim} classes: choose a class from 0 to {spec.c_dim - 1}."
         )
     classes = torch.zeros(count, spec.c_dim)
     classes[:, class_index] = 1

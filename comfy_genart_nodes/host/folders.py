@@ -4,6 +4,7 @@ import filecmp
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -30,8 +31,11 @@ def register() -> None:
     """Tell ComfyUI of the pack's model folders.
 
     GANs lie in `<models>/genart/gan`, then among the pack's own; folders that a person's
-    `extra_model_paths.yaml` names for the same key stay. The pack's VAEs join ComfyUI's.
+    `extra_model_paths.yaml` names for the same key stay. The pack's VAEs join ComfyUI's. The first
+    folder is made, so that a person finds where files go.
     """
+    with suppress(OSError):  # models that only an administrator may change
+        saved_gans().mkdir(parents=True, exist_ok=True)
     listed, _ = folder_paths.folder_names_and_paths.get(GANS, ([], set()))
     own = [str(saved_gans()), *listed, str(_PACK / "models" / "gan")]
     folder_paths.folder_names_and_paths[GANS] = (list(dict.fromkeys(own)), set(GAN_SUFFIXES))

@@ -1,5 +1,6 @@
 """Latents to pictures, and to a video of any length."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -91,6 +92,8 @@ def read_look(
         raise GenartError(
             f"These latents are in {centres.space} and no centres: wire Find GAN Centres."
         )
+    if centres is not None:
+        _note_foreign(gan, centres, "centres")
     return Settings(
         psi=psi,
         cutoff=None if cutoff < 0 else cutoff,
@@ -105,6 +108,7 @@ def read_look(
 
 def pictures(gan: ManagedGAN, latents: GANLatent, settings: Settings) -> Iterator[Tensor]:
     """IMAGEs of all latents, in batches that fit into memory."""
+    _note_foreign(gan, latents, "latents")
     generator = gan.loaded.generator
     item_bytes = picture_bytes(generator, settings.frame)
 
@@ -113,6 +117,16 @@ def pictures(gan: ManagedGAN, latents: GANLatent, settings: Settings) -> Iterato
         return images.to_image(sample(generator, part, settings, first=start))
 
     return memory.batches(gan.patcher, len(latents), item_bytes, work)
+
+
+def _note_foreign(gan: ManagedGAN, latents: GANLatent, what: str) -> None:
+    """Say where pictures may surprise; latents of a GAN that this one was trained from are fine."""
+    if latents.model and latents.model != gan.loaded.hash:
+        logging.info(
+            "The %s come from another GAN: they fit this one only if one was trained from the "
+            "other.",
+            what,
+        )
 
 
 class SampleGAN(io.ComfyNode):

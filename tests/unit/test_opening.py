@@ -108,3 +108,18 @@ def test_a_description_says_what_people_ask():
         assert word in text
     gan.info["warnings"] = ["Something was guessed."]
     assert "warning: Something was guessed." in describe(gan)
+
+
+@pytest.mark.parametrize(
+    ("content", "called"),
+    [
+        (b"\r\n<!DOCTYPE html><html></html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a pointer of Git LFS"),
+        (b"", "is empty"),
+    ],
+)
+def test_what_a_download_went_wrong_with_is_called_by_its_name(tmp_path, content, called):
+    path = tmp_path / "gan.pkl"
+    path.write_bytes(content)
+    with pytest.raises(GenartError, match=f"gan.pkl {called}"):
+        open_gan(path)

@@ -43,8 +43,7 @@ def open_pickle(path: Path) -> Any:
     except RefusedError as error:
         raise GenartError(
             f"{printable(path.name)} {error}: it was not opened and nothing in it was run; get it "
-            "again from its maker (it may be a web page or half a download), or as a state_dict or "
-            "safetensors."
+            "again from its maker (it may be half a download), or as a state_dict or safetensors."
         ) from error
 
 
@@ -55,8 +54,10 @@ def _mapped(path: Path) -> memoryview:
     try:
         with path.open("rb") as file:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    except (OSError, ValueError) as error:
-        raise RefusedError("is empty or cannot be read") from error
+    except ValueError as error:
+        raise RefusedError("is empty") from error
+    except OSError as error:
+        raise RefusedError("cannot be read") from error
 
 
 def _open(data: memoryview) -> Any:
@@ -86,6 +87,10 @@ def _torch_file(data: memoryview, budget: Budget) -> Any:
     """The unresolved tree in a plain pickle or either kind of PyTorch's files."""
     if is_zip(data):
         return _new_file(data, budget)
+    if bytes(data[:64]).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise RefusedError("is a web page, not the file that its link leads to")
+    if data[:23] == b"version https://git-lfs":
+        raise RefusedError("is a pointer of Git LFS, not the file it points to (git lfs pull)")
     if data[257:262] == b"ustar":
         raise RefusedError("is a PyTorch file from before 2018, which cannot be read")
     tree, end = read_one(data, 0, None, budget)
