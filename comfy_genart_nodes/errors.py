@@ -1,8 +1,20 @@
 """The error for whatever a person can put right, and what may be quoted from files."""
 
+from collections.abc import Sequence
+
 
 class GenartError(ValueError):
     """Bad input: the message is one sentence that says what was wrong and what to do."""
+
+
+def check_choice(name: str, value: str, options: Sequence[str]) -> None:
+    """Refuse what a list does not offer (hosts up to 0.3.75 let a script post any string).
+
+    Raises:
+        GenartError: when `value` is none of `options`.
+    """
+    if value not in options:
+        raise GenartError(f"{name} cannot be {value!r}: choose from {', '.join(options)}.")
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,7 @@ does not know are dropped: all of them only decorate.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, TypeVar
 
@@ -101,13 +101,3 @@ def within_bounds(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.Nod
         return execute(cls, **values)
 
     return checked
-
-
-def check_choice(name: str, value: str, options: Sequence[str]) -> None:
-    """Refuse what a list does not offer: hosts up to 0.3.75 let a script post any string.
-
-    Raises:
-        GenartError: when `value` is none of `options`.
-    """
-    if value not in options:
-        raise GenartError(f"{name} cannot be {value!r}: choose from {', '.join(options)}.")

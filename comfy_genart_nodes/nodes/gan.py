@@ -5,13 +5,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..errors import GenartError
+from ..errors import GenartError, check_choice
 from ..gan.checkpoint import save_gan
 from ..gan.formats.opening import describe, open_gan
 from ..gan.networks.compiling import compiled
 from ..host import folders, memory, sockets
 from ..host.progress import say
-from ..host.schema import check_choice, field, result, schema
+from ..host.schema import field, result, schema
 from ..host.sockets import ManagedGAN
 
 CATEGORY = "genart/gan"

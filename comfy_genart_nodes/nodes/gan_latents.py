@@ -2,10 +2,11 @@
 
 from comfy_api.latest import io
 
+from ..errors import check_choice
 from ..gan.latents import GANLatent, from_seeds, join, pick, repeat
 from ..gan.paths import path
 from ..host import memory, sockets
-from ..host.schema import check_choice, field, result, schema, seed_field, within_bounds
+from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..ranges import read_ranges
 

@@ -8,13 +8,13 @@ import torch
 from comfy_api.latest import InputImpl, io, ui
 from torch import Tensor
 
-from ..errors import GenartError
+from ..errors import GenartError, check_choice
 from ..gan.latents import GANLatent, pick
 from ..gan.networks.generator import NoiseMode
 from ..gan.sampling import Settings, picture_bytes, sample
 from ..host import images, memory, outputs, sockets
 from ..host.progress import Progress
-from ..host.schema import check_choice, field, result, schema, seed_field, within_bounds
+from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..host.video import write_mp4
 

@@ -6,10 +6,11 @@ from typing import Any
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from ..errors import check_choice
 from ..gan.checkpoint import load_gan
 from ..host import folders, images, memory, outputs, sockets
 from ..host.progress import Progress, check_cancelled, show_text
-from ..host.schema import check_choice, field, result, schema, seed_field, within_bounds
+from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..training.config import TrainConfig
 from ..training.job import TrainerJob

@@ -5,11 +5,29 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import GenartError
+from ..errors import GenartError, check_choice
 from ..gan.networks.stylegan2_spec import StyleGAN2Spec
 
 POLICIES = ("colour", "translation", "cutout")
-STOP_RULES = ("kimg", "steps")
+FAMILIES = ("stylegan2", "fastgan", "dcgan")
+LOSSES = ("logistic", "minimax", "hinge", "r3gan")
+FITS = ("crop", "pad", "letterbox", "random")
+STOP_RULES = ("kimg", "steps", "hours", "plateau_kimg")
+CHANGEABLE = (*STOP_RULES, "checkpoint_kimg", "sample_kimg", "keep_last", "keep_best")
+
+
+_LEAST = {
+    "steps": 1,
+    "hours": 0.001,
+    "plateau_kimg": 0.001,
+    "gamma": 0,
+    "path_length": 0,
+    "freeze_d": 0,
+    "keep_last": 1,
+    "keep_best": 0,
+    "measure_kimg": 0,
+    "held_out": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -17,29 +35,59 @@ class TrainConfig:
     """The settings of a GAN training run.
 
     Attributes:
+        recipe: the name of the settings that the others were taken from.
+        family: of the generator, of `FAMILIES`; its discriminator is the one of its paper.
+        loss: of `LOSSES`.
         resolution: side of the square pictures.
+        fit: how pictures of other shapes become square: their middle ("crop"), with the background
+            beside them to the whole square ("pad") or likewise but never enlarged ("letterbox"),
+            or a part of them chosen once at random ("random").
+        background: colour behind transparent pixels and beside padded ones, by name or as #rrggbb.
+        classes: sub-folders are classes.
         batch: pictures a step.
         seed: of everything random in the run.
         kimg: stop after so many thousand pictures ...
-        steps: ... or after so many steps, where given; whichever comes first.
+        steps: ... or after so many steps, where given ...
+        hours: ... or of training, resumed or not ...
+        plateau_kimg: ... or after so many thousand pictures without a better KID; whichever comes
+            first.
         channel_base: the networks' width (`StyleGAN2Spec`); None for 64 channels at the
             pictures' side.
         channel_max, mapping_layers, z_dim, w_dim: their other sizes.
         rate: Adam's learning rate, of both networks.
-        gamma: weight of R1; None for .0002 * resolution^2 / batch (Karras et al. 2020, ADA).
+        gamma: weight of R1 (and of R2, in loss "r3gan"); None for .0002 * resolution^2 / batch
+            (Karras et al. 2020, ADA).
+        path_length: weight of path length regularisation (Karras et al. 2020); 0 for none.
         ema_kimg: half-life of the generator's moving average.
         augment: DiffAugment's policies, of `POLICIES`.
+        ada_target: in their place ADA (Karras et al. 2020), whose strength follows how often the
+            discriminator recognises pictures of the set, towards so much; None for DiffAugment.
+        base: hash of the network that the run began from; None where it began from nothing.
+        freeze_d: so many of the discriminator's blocks, those nearest the picture, stay as the
+            base has them (Mo et al. 2020).
         mirror: show every picture's mirror image too.
         precision: "fp32", "bf16", or "auto" for what the hardware does fastest.
         checkpoint_kimg: keep the state so often.
         sample_kimg: make a sheet of samples so often.
+        keep_last: so many newest checkpoints are kept ...
+        keep_best: ... and so many with the best KID.
+        measure_kimg: measure KID and its company so often; 0 for never.
+        held_out: so many pictures are kept apart for that.
     """
 
+    recipe: str = "stylegan2"
+    family: str = "stylegan2"
+    loss: str = "logistic"
     resolution: int = 64
+    fit: str = "crop"
+    background: str = "white"
+    classes: bool = False
     batch: int = 16
     seed: int = 0
     kimg: float = 1000.0
     steps: int | None = None
+    hours: float | None = None
+    plateau_kimg: float | None = None
     channel_base: int | None = None
     channel_max: int = 512
     mapping_layers: int = 2
@@ -47,28 +95,39 @@ class TrainConfig:
     w_dim: int = 512
     rate: float = 0.002
     gamma: float | None = None
+    path_length: float = 0.0
     ema_kimg: float = 10.0
     augment: tuple[str, ...] = ("colour", "translation", "cutout")
+    ada_target: float | None = None
+    base: str | None = None
+    freeze_d: int = 0
     mirror: bool = False
     precision: str = "auto"
     checkpoint_kimg: float = 5.0
     sample_kimg: float = 5.0
+    keep_last: int = 2
+    keep_best: int = 1
+    measure_kimg: float = 0.0
+    held_out: int = 0
 
     def __post_init__(self) -> None:
-        _ = self.spec
-        unknown = [name for name in self.augment if name not in POLICIES]
-        if unknown:
-            raise GenartError(
-                f"There is no augmentation {unknown[0]!r}: choose from {', '.join(POLICIES)}."
-            )
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise GenartError(f"Precision is auto, fp32 or bf16, not {self.precision!r}.")
-        positive = ("batch", "kimg", "rate", "ema_kimg", "checkpoint_kimg", "sample_kimg")
-        for name in positive:
+        for name, choices in (("family", FAMILIES), ("loss", LOSSES), ("fit", FITS)):
+            check_choice(name, getattr(self, name), choices)
+        for policy in self.augment:
+            check_choice("augment", policy, POLICIES)
+        check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        for name in ("batch", "kimg", "rate", "ema_kimg", "checkpoint_kimg", "sample_kimg"):
             if not 0 < getattr(self, name) < math.inf:
                 raise GenartError(f"{name} must be more than 0, not {getattr(self, name)}.")
-        if self.steps is not None and self.steps < 1:
-            raise GenartError(f"steps must be at least 1, not {self.steps}.")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value < math.inf:
+                raise GenartError(f"{name} must be at least {least}, not {value}.")
+        if self.ada_target is not None and not 0 < self.ada_target < 1:
+            raise GenartError(f"ada_target lies between 0 and 1, not at {self.ada_target}.")
+        if self.plateau_kimg is not None and not self.measure_kimg:
+            raise GenartError("plateau_kimg watches the KID: set measure_kimg too.")
+        _ = self.spec
 
     @property
     def spec(self) -> StyleGAN2Spec:
@@ -115,10 +174,10 @@ class TrainConfig:
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """Settings other than the stop rules that differ, as "resolution 64 (now 32)"."""
+    """Settings that differ and may not, as "resolution 64 (now 32)"."""
     a, b = old.to_json(), new.to_json()
     return [
         f"{name} {a[name]} (now {b[name]})"
         for name in a
-        if name not in STOP_RULES and a[name] != b[name]
+        if name not in CHANGEABLE and a[name] != b[name]
     ]
