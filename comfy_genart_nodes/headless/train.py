@@ -42,11 +42,19 @@ def _positive(text: str) -> int:
 
 
 _HELP = {
+    "recipe": "the name of the settings, kept with the run",
+    "family": "of the generator: stylegan2, fastgan or dcgan",
+    "loss": "logistic, minimax, hinge or r3gan",
     "resolution": "side of the square pictures, 32 to 1024",
+    "fit": "how pictures become square: crop, pad, letterbox or random",
+    "background": "colour behind transparent and beside padded pictures",
+    "classes": "sub-folders are classes",
     "batch": "pictures a step",
     "seed": "of everything random in the run",
     "kimg": "stop after so many thousand pictures",
     "steps": "stop after so many steps, if that comes first",
+    "hours": "stop after so many hours of training",
+    "plateau_kimg": "stop after so many thousand pictures without a better KID",
     "channel_base": "channels times side: the networks' width (default: 64 * resolution)",
     "channel_max": "channels at most",
     "mapping_layers": "layers of the mapping network",
@@ -54,14 +62,28 @@ _HELP = {
     "w_dim": "length of w",
     "rate": "learning rate",
     "gamma": "weight of R1 (default: .0002 * resolution^2 / batch)",
+    "path_length": "weight of path length regularisation; 0 for none",
     "ema_kimg": "half-life of the averaged generator",
     "augment": "of colour, translation and cutout, with commas; none for none",
+    "ada_target": "ADA instead of DiffAugment, towards this share of recognised pictures",
+    "freeze_d": "blocks of the discriminator that stay as the parent has them",
     "mirror": "show mirror images too",
     "precision": "fp32, bf16, or auto for the fastest here",
     "checkpoint_kimg": "keep the state so often",
     "sample_kimg": "make a sheet of samples so often",
+    "keep_last": "newest checkpoints to keep",
+    "keep_best": "checkpoints of the best KID to keep",
+    "measure_kimg": "measure KID and its company so often; 0 for never",
+    "held_out": "pictures kept apart for that",
 }
-_TYPES: dict[str, type] = {"steps": int, "channel_base": int, "gamma": float}
+_TYPES: dict[str, type] = {
+    "steps": int,
+    "channel_base": int,
+    "gamma": float,
+    "hours": float,
+    "plateau_kimg": float,
+    "ada_target": float,
+}
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +91,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     from ..training.config import TrainConfig
 
     for field in dataclasses.fields(TrainConfig):
+        if field.name not in _HELP:
+            continue
         option, text = "--" + field.name.replace("_", "-"), _HELP[field.name]
-        if field.name == "mirror":
+        if field.type == "bool" or field.type is bool:
             parser.add_argument(option, action="store_true", help=text)
             continue
         default: Any = field.default
@@ -87,7 +111,7 @@ def _train_gan(args: argparse.Namespace) -> int:
     from ..training.run_folder import prepare, runs_folder
     from ..training.trainer import train
 
-    values = {field.name: getattr(args, field.name) for field in dataclasses.fields(TrainConfig)}
+    values = {name: getattr(args, name) for name in _HELP}
     words = [word.strip() for word in args.augment.split(",")]
     values["augment"] = tuple(word for word in words if word and word != "none")
     config = TrainConfig(**values)

@@ -62,9 +62,9 @@ class TrainConfig:
         augment: DiffAugment's policies, of `POLICIES`.
         ada_target: in their place ADA (Karras et al. 2020), whose strength follows how often the
             discriminator recognises pictures of the set, towards so much; None for DiffAugment.
-        base: hash of the network that the run began from; None where it began from nothing.
+        parent: hash of the network that the run began from; None where it began from nothing.
         freeze_d: so many of the discriminator's blocks, those nearest the picture, stay as the
-            base has them (Mo et al. 2020).
+            parent has them (Mo et al. 2020).
         mirror: show every picture's mirror image too.
         precision: "fp32", "bf16", or "auto" for what the hardware does fastest.
         checkpoint_kimg: keep the state so often.
@@ -99,7 +99,7 @@ class TrainConfig:
     ema_kimg: float = 10.0
     augment: tuple[str, ...] = ("colour", "translation", "cutout")
     ada_target: float | None = None
-    base: str | None = None
+    parent: str | None = None
     freeze_d: int = 0
     mirror: bool = False
     precision: str = "auto"
