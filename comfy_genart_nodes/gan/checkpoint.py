@@ -193,9 +193,10 @@ def save_gan(path: Path, generator: Generator, info: dict[str, Any]) -> None:
         GenartError: when the folder cannot be written or the disk is full.
     """
     tensors = {_PREFIX + name: tensor for name, tensor in generator.state_dict().items()}
-    settings = _settings(generator.spec)
+    settings = spec_settings(generator.spec)
     write(path, tensors, {"family": generator.family, "spec": settings, "info": info})
 
 
-def _settings(spec: Spec) -> dict[str, Any]:
+def spec_settings(spec: Spec) -> dict[str, Any]:
+    """What decides a network's shapes, as a header holds it."""
     return dataclasses.asdict(spec)  # type: ignore[call-overload]  # every family's is a dataclass

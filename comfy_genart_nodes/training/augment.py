@@ -1,6 +1,6 @@
 """DiffAugment (Zhao et al. 2020, arXiv 2006.10738): the same kind of change on real and fake.
 
-Differentiable, so that the generator learns through it; every draw comes from the generator given.
+Differentiable, so that the generator learns through it; every picture has draws of its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,50 +9,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def _uniform(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(len(x), 1, 1, 1, generator=generator).to(x)
+from .draws import Draws
 
 
-def colour(x: Tensor, generator: torch.Generator) -> Tensor:
+def colour(x: Tensor, draws: Draws, purpose: str) -> Tensor:
     """Shift brightness by up to .5, scale saturation by 0..2 and contrast by .5..1.5."""
-    x = x + (_uniform(x, generator) - 0.5)
+    bright, saturated, contrasted = (
+        draws.uniform(f"{purpose} colour", 3, 1, 1, 1).to(x).unbind(dim=1)
+    )
+    x = x + (bright - 0.5)
     grey = x.mean(dim=1, keepdim=True)
-    x = torch.lerp(grey, x, _uniform(x, generator) * 2)
+    x = torch.lerp(grey, x, saturated * 2)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    return torch.lerp(mean, x, _uniform(x, generator) + 0.5)
+    return torch.lerp(mean, x, contrasted + 0.5)
 
 
-def translation(x: Tensor, generator: torch.Generator) -> Tensor:
+def translation(x: Tensor, draws: Draws, purpose: str) -> Tensor:
     """Move every picture by up to an eighth of its side, zeros moving in."""
     side = x.shape[-1]
     reach = side // 8
-    moves = torch.randint(0, 2 * reach + 1, (len(x), 2), generator=generator).tolist()
+    moves = draws.integers(f"{purpose} translation", 2 * reach + 1, 2).tolist()
     padded = F.pad(x, (reach, reach, reach, reach))
     return torch.stack(
         [p[:, v : v + side, h : h + side] for p, (v, h) in zip(padded, moves, strict=True)]
     )
 
 
-def cutout(x: Tensor, generator: torch.Generator) -> Tensor:
+def cutout(x: Tensor, draws: Draws, purpose: str) -> Tensor:
     """Blank a square of half the side at a random place of every picture."""
     side = x.shape[-1]
-    centre = torch.randint(0, side + 1, (len(x), 2), generator=generator)
+    centre = draws.integers(f"{purpose} cutout", side + 1, 2)
     axis = torch.arange(side)
     near = (axis - centre[:, :, None]).abs() < side / 4  # [n, 2, side]
     hole = near[:, 0, :, None] & near[:, 1, None, :]
     return x * (~hole[:, None]).to(x)
 
 
-_CHANGES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+_CHANGES: dict[str, Callable[[Tensor, Draws, str], Tensor]] = {
     "colour": colour,
     "translation": translation,
     "cutout": cutout,
 }
 
 
-def augment(x: Tensor, policies: Sequence[str], generator: torch.Generator) -> Tensor:
+def augment(x: Tensor, policies: Sequence[str], draws: Draws, purpose: str) -> Tensor:
     """Change every picture of `[n, c, h, w]` in -1..1 at random, policy by policy."""
     for name in policies:
-        x = _CHANGES[name](x, generator)
+        x = _CHANGES[name](x, draws, purpose)
     return x

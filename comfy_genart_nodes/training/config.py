@@ -127,13 +127,13 @@ class TrainConfig:
             raise GenartError(f"ada_target lies between 0 and 1, not at {self.ada_target}.")
         if self.plateau_kimg is not None and not self.measure_kimg:
             raise GenartError("plateau_kimg watches the KID: set measure_kimg too.")
-        _ = self.spec
+        self.generator_spec()
 
-    @property
-    def spec(self) -> StyleGAN2Spec:
-        """The generator's."""
+    def generator_spec(self, classes: int = 0) -> StyleGAN2Spec:
+        """The generator's, for so many classes."""
         return StyleGAN2Spec(
             resolution=self.resolution,
+            c_dim=classes,
             z_dim=self.z_dim,
             w_dim=self.w_dim,
             channel_base=self.channel_base or 64 * self.resolution,

@@ -1,34 +1,31 @@
 """The networks of a run, their optimisers, and one step of them.
 
-Every draw is a function of (seed, step, purpose): nothing random has to be saved, and what a
-picture meets does not depend on how often the run was stopped.
+Every draw is a function of (seed, step, purpose, picture): nothing random has to be saved, what a
+picture meets does not depend on how often the run was stopped, and a batch may be divided into
+micro-batches and among processes.
 """
 
 import copy
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ..gan.networks.discriminator import Discriminator, DiscriminatorSpec
-from ..gan.networks.generator import Noise
-from ..gan.networks.layers import initialise
-from ..gan.networks.stylegan2 import StyleGAN2
+from ..gan.networks.generator import Generator, Look, Noise
 from . import losses
 from .augment import augment
 from .config import TrainConfig
+from .draws import Draws, generator
+from .players import one_hot, parts, players
+from .team import Team
 
-R1_EVERY = 16  # lazy regularisation (Karras et al. 2020, section 3.1)
+# Lazy regularisation (Karras et al. 2020, section 3.1); R3GAN's penalties act at every step.
+PENALTY_EVERY = {"logistic": 16, "minimax": 16, "hinge": 16, "r3gan": 1}
 EMA_RAMP_UP = 0.05  # the moving average is never longer than this part of the run so far
-
-
-def draws(seed: int, step: int, purpose: str) -> torch.Generator:
-    """The random generator of one purpose at one step."""
-    digest = hashlib.sha256(f"{seed} {step} {purpose}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+GROUP = 4  # pictures that the discriminator compares with each other, never divided
+_DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
 
 
 class Order:
@@ -37,10 +34,12 @@ class Order:
     Args:
         count: how many pictures there are.
         seed: the run's.
+        left_out: places of those that are never shown.
     """
 
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed = count, seed
+    def __init__(self, count: int, seed: int, left_out: Sequence[int] = ()) -> None:
+        self.shown = sorted(set(range(count)) - set(left_out))
+        self.seed = seed
         self._epoch, self._places = -1, torch.empty(0, dtype=torch.long)
 
     def batch(self, step: int, size: int) -> list[int]:
@@ -48,11 +47,12 @@ class Order:
         return [self._at(step * size + i) for i in range(size)]
 
     def _at(self, place: int) -> int:
-        epoch, within = divmod(place, self.count)
+        epoch, within = divmod(place, len(self.shown))
         if epoch != self._epoch:
-            self._places = torch.randperm(self.count, generator=draws(self.seed, epoch, "order"))
+            drawn = generator(self.seed, epoch, "order")
+            self._places = torch.randperm(len(self.shown), generator=drawn)
             self._epoch = epoch
-        return int(self._places[within])
+        return self.shown[int(self._places[within])]
 
 
 class Training:
@@ -62,93 +62,210 @@ class Training:
         config: the run's settings.
         pictures: uint8 [n, 3, side, side].
         device: where to compute.
-        precision: "fp32" or "bf16".
+        precision: "fp32" or "bf16"; "fp64" to compare ways of computing the same.
+        labels: [n], the class of each picture; None where they have none.
+        left_out: places of pictures that are never shown.
+        team: the processes that train together.
     """
 
     def __init__(
-        self, config: TrainConfig, pictures: np.ndarray, device: torch.device, precision: str
+        self,
+        config: TrainConfig,
+        pictures: np.ndarray,
+        device: torch.device,
+        precision: str,
+        *,
+        labels: np.ndarray | None = None,
+        left_out: Sequence[int] = (),
+        team: Team | None = None,
     ) -> None:
         self.config, self.pictures, self.device = config, pictures, device
-        self.half = precision == "bf16"
+        self.team = team or Team()
+        self.half, self.dtype = precision == "bf16", _DTYPES[precision]
+        self.labels = None if labels is None else torch.from_numpy(labels).long()
+        self.classes = 0 if self.labels is None else int(self.labels.max()) + 1
+        self.loss = losses.LOSSES[config.loss]
         self.step = 0
-        self.g = StyleGAN2(config.spec)
-        self.d = Discriminator(DiscriminatorSpec.against(config.spec))
-        initialise(self.g, config.seed)
-        initialise(self.d, config.seed + 1)
-        self.g_ema = copy.deepcopy(self.g).eval().requires_grad_(False)
+        self.rate_factor = 1.0
+        self._kept: Tensor | None = None
+        self.share = self.team.share(config.batch)
+        self.micro = len(self.share)
+        self.players = players(config, self.classes)
+        self.g, self.d = self.players.generator, self.players.discriminator
+        self.g_ema: Generator = copy.deepcopy(self.g).eval().requires_grad_(False)
         for network in (self.g, self.d, self.g_ema):
-            network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.adam_g = _adam(self.g, config.rate)
-        self.adam_d = _adam(self.d, config.rate)
-        self.order = Order(len(pictures), config.seed)
+            network.to(device, self.dtype)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fixed = set(self.players.frozen(config.freeze_d))
+        self.learning = [p for p in self.d.parameters() if p not in fixed]
+        self.d.requires_grad_(False)
+        self.adam_g = _adam(list(self.g.parameters()), config.rate)
+        self.adam_d = _adam(self.learning, config.rate)
+        self.order = Order(len(pictures), config.seed, left_out)
 
     def advance(self) -> dict[str, Tensor]:
         """Take one step of both networks.
 
         Both learn from the same generated pictures: the discriminator from their values, the
-        generator through them, judged by the discriminator just updated.
+        generator through them, judged by the discriminator just updated. Where memory runs out,
+        fewer pictures at a time give the same gradients.
 
         Returns:
-            Scalars: loss_g, loss_d, real and fake (mean scores), and r1 at the steps that have it.
+            Scalars, means over the batch: loss_g, loss_d, real and fake (mean scores), and r1 (and
+            r2) at the steps that have them.
         """
-        report: dict[str, Tensor] = {}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            fake = self._generate()
-            self.d.requires_grad_(True)
-            loss = self._discriminate(fake.detach(), report)
-            loss.backward()
-            self.adam_d.step()
-            self.adam_d.zero_grad()
-            self.d.requires_grad_(False)
-            loss_g = losses.generator_loss(self.d(self._augment(fake, "augment g")))
-            report["loss_g"] = loss_g.detach()
-            loss_g.backward()
-        self.adam_g.step()
-        self.adam_g.zero_grad()
+        report = {**self._patiently(self._teach_d), **self._patiently(self._teach_g)}
+        self._kept = None
         self.step += 1
         self._average()
+        self.team.sum(list(report.values()))
         return report
 
-    def _draws(self, purpose: str) -> torch.Generator:
-        return draws(self.config.seed, self.step, purpose)
+    def slow_down(self, factor: float) -> None:
+        """Let both networks learn at so many times their first rate."""
+        self.rate_factor = factor
+        for adam in (self.adam_g, self.adam_d):
+            for group in adam.param_groups:
+                group["lr"] = self.config.rate * factor
 
-    def _augment(self, x: Tensor, purpose: str) -> Tensor:
-        return augment(x, self.config.augment, self._draws(purpose))
+    def _patiently(self, turn: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """A network's turn; with half as many pictures at a time for as long as memory runs out."""
+        while True:
+            try:
+                return turn()
+            except RuntimeError as error:
+                least = min(GROUP, len(self.share))
+                if not is_shortage(error) or self.micro <= least:
+                    raise
+            self._kept = None
+            for adam in (self.adam_g, self.adam_d):
+                adam.zero_grad()
+            half = self.micro // 2
+            self.micro = max(half - half % GROUP, least)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
 
-    def _generate(self) -> Tensor:
-        """One batch, with gradients to the generator."""
-        shape = (self.config.batch, self.config.z_dim)
-        z = torch.randn(shape, generator=self._draws("z")).to(self.device)
-        w = self.g.mapping(z)
-        self.g.mapping.track(w)
-        ws = w[:, None].expand(-1, self.g.spec.num_ws, -1)
-        return self.g.synthesis(ws, Noise("random", generators=[self._draws("noise")]))
+    def _teach_d(self) -> dict[str, Tensor]:
+        report: dict[str, Tensor] = {}
+        pieces = parts(self.share, self.micro)
+        # One piece is generated once; of several, none waits in memory for the generator's turn.
+        alone = len(pieces) == 1
+        w_mean = torch.zeros(self.g.spec.w_dim, device=self.device, dtype=self.dtype)
+        self._switch(self.learning, True)
+        for piece in pieces:
+            draws = self._draws(piece)
+            with torch.set_grad_enabled(alone), self._autocast():
+                fake, w = self._generate(draws)
+            w_mean += w.detach().sum(dim=0) / self.config.batch
+            self._discriminate(fake.detach(), draws, report)
+            self._kept = fake if alone else None
+        self.team.sum([w_mean])
+        self.players.remember(w_mean[None])
+        self._learn(self.adam_d)
+        return report
 
-    def _real(self) -> Tensor:
-        """One batch of pictures, -1..1, some mirrored where the run asks for it."""
-        indices = self.order.batch(self.step, self.config.batch)
+    def _teach_g(self) -> dict[str, Tensor]:
+        report: dict[str, Tensor] = {}
+        self._switch(self.learning, False)
+        for piece in parts(self.share, self.micro):
+            draws = self._draws(piece)
+            fake, self._kept = self._kept, None
+            if fake is None:
+                with self._autocast():
+                    fake, _ = self._generate(draws)
+            self._criticise(fake, draws, report)
+        self._learn(self.adam_g)
+        return report
+
+    def _draws(self, piece: range) -> Draws:
+        return Draws(self.config.seed, self.step, piece, self.config.batch)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+    def _switch(self, parameters: Sequence[nn.Parameter], on: bool) -> None:
+        for parameter in parameters:
+            parameter.requires_grad_(on)
+
+    def _learn(self, adam: torch.optim.Optimizer) -> None:
+        """One step along the gradients of the whole batch."""
+        parameters = [p for group in adam.param_groups for p in group["params"]]
+        self.team.sum([p.grad for p in parameters if p.grad is not None])
+        adam.step()
+        adam.zero_grad()
+
+    def _augment(self, x: Tensor, draws: Draws, purpose: str) -> Tensor:
+        return augment(x, self.config.augment, draws, purpose)
+
+    def _generate(self, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Pictures with gradients to the generator where they are enabled, and their w."""
+        z = draws.normal("z", self.config.z_dim).to(self.device, self.dtype)
+        w = self.g.map(z, self._imagined(draws))
+        noise = Noise("random", generators=draws.generators("noise"))
+        return self.players.make(w, noise), w
+
+    def _imagined(self, draws: Draws) -> Tensor | None:
+        """The classes of generated pictures: as frequent as among the real ones."""
+        if self.labels is None:
+            return None
+        likes = draws.integers("class", len(self.order.shown))
+        places = torch.tensor([self.order.shown[i] for i in likes.tolist()])
+        return one_hot(self.labels[places], self.classes).to(self.device, self.dtype)
+
+    def _real(self, draws: Draws) -> tuple[Tensor, Tensor | None]:
+        """Pictures, -1..1, some mirrored where the run asks for it, and their classes."""
+        whole = self.order.batch(draws.step, draws.total)
+        indices = whole[draws.part.start : draws.part.stop]
         batch = torch.from_numpy(np.stack([self.pictures[i] for i in indices]))
-        real = batch.to(self.device, memory_format=torch.channels_last).float() / 127.5 - 1
+        real = batch.to(self.device, memory_format=torch.channels_last).to(self.dtype) / 127.5 - 1
         if self.config.mirror:
-            turn = torch.rand(len(real), 1, 1, 1, generator=self._draws("mirror")) < 0.5
+            turn = draws.uniform("mirror", 1, 1, 1) < 0.5
             real = torch.where(turn.to(self.device), real.flip(3), real)
-        return real
+        if self.labels is None:
+            return real, None
+        classes = one_hot(self.labels[torch.tensor(indices)], self.classes)
+        return real, classes.to(self.device, self.dtype)
 
-    def _discriminate(self, fake: Tensor, report: dict[str, Tensor]) -> Tensor:
-        """The discriminator's loss, with R1 (at what it sees) every few steps."""
-        penalised = self.step % R1_EVERY == 0
-        real = self._augment(self._real(), "augment real").detach()
-        real.requires_grad_(penalised)
-        score_real = self.d(real)
-        score_fake = self.d(self._augment(fake, "augment fake"))
-        loss = losses.discriminator_loss(score_real, score_fake)
-        report["loss_d"] = loss.detach()
-        report["real"], report["fake"] = score_real.detach().mean(), score_fake.detach().mean()
-        if penalised:
-            r1 = losses.r1_penalty(real, score_real)
-            report["r1"] = r1.detach()
-            loss = loss + r1 * (self.config.r1_weight / 2 * R1_EVERY)
-        return loss
+    def _discriminate(self, fake: Tensor, draws: Draws, report: dict[str, Tensor]) -> None:
+        """Gather the discriminator's gradients, with R1 (at what it sees) every few steps."""
+        every = PENALTY_EVERY[self.config.loss]
+        penalised = self.step % every == 0
+        share = len(draws.part) / draws.total
+        with self._autocast():
+            pictures, classes = self._real(draws)
+            real = self._augment(pictures, draws, "augment real").detach()
+            fake = self._augment(fake, draws, "augment fake").detach()
+            real.requires_grad_(penalised)
+            fake.requires_grad_(penalised and self.loss.relative)
+            score_real = self.players.score(real, classes)
+            score_fake = self.players.score(fake, self._imagined(draws))
+            loss = self.loss.discriminator(score_real, score_fake)
+            note(report, share, loss_d=loss, real=score_real.mean(), fake=score_fake.mean())
+            if penalised:
+                r1 = losses.r1_penalty(real, score_real)
+                note(report, share, r1=r1)
+                if self.loss.relative:  # R2: so that the game of pairs converges (R3GAN)
+                    r2 = losses.r1_penalty(fake, score_fake)
+                    note(report, share, r2=r2)
+                    r1 = r1 + r2
+                loss = loss + r1 * (self.config.r1_weight / 2 * every)
+        (loss * share).backward()
+
+    def _criticise(self, fake: Tensor, draws: Draws, report: dict[str, Tensor]) -> None:
+        """Gather the generator's gradients."""
+        share = len(draws.part) / draws.total
+        with self._autocast():
+            seen = self._augment(fake, draws, "augment g")
+            score = self.players.score(seen, self._imagined(draws))
+            loss = self.loss.generator(self._rivals(draws) if self.loss.relative else score, score)
+        note(report, share, loss_g=loss)
+        (loss * share).backward()
+
+    @torch.no_grad()
+    def _rivals(self, draws: Draws) -> Tensor:
+        """Scores of the real pictures that generated ones are paired with."""
+        pictures, classes = self._real(draws)
+        return self.players.score(self._augment(pictures, draws, "augment rival"), classes)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -166,8 +283,8 @@ class Training:
         found: dict[str, Tensor] = {}
         for prefix, network in self._networks():
             found |= {f"{prefix}.{name}": t for name, t in network.state_dict().items()}
-        for prefix, network, adam in self._optimisers():
-            for name, parameter in network.named_parameters():
+        for prefix, adam, learning in self._optimisers():
+            for name, parameter in learning.items():
                 for key, value in adam.state[parameter].items():
                     found[f"{prefix}.{key}.{name}"] = value
         return found
@@ -176,9 +293,9 @@ class Training:
         """Take up the state that `tensors` gave after a step."""
         for prefix, network in self._networks():
             network.load_state_dict(_below(tensors, prefix))
-        for prefix, network, adam in self._optimisers():
+        for prefix, adam, learning in self._optimisers():
             stored = _below(tensors, prefix)
-            for name, parameter in network.named_parameters():
+            for name, parameter in learning.items():
                 adam.state[parameter] = {
                     key: self._like(stored[f"{key}.{name}"], parameter)
                     for key in ("step", "exp_avg", "exp_avg_sq")
@@ -194,8 +311,13 @@ class Training:
     def _networks(self) -> Iterator[tuple[str, nn.Module]]:
         yield from (("g", self.g), ("g_ema", self.g_ema), ("d", self.d))
 
-    def _optimisers(self) -> Iterator[tuple[str, nn.Module, torch.optim.Optimizer]]:
-        yield from (("adam_g", self.g, self.adam_g), ("adam_d", self.d, self.adam_d))
+    def _optimisers(
+        self,
+    ) -> Iterator[tuple[str, torch.optim.Optimizer, dict[str, nn.Parameter]]]:
+        """Each with the parameters it moves, by name."""
+        learning = set(self.learning)
+        yield "adam_g", self.adam_g, dict(self.g.named_parameters())
+        yield "adam_d", self.adam_d, {n: p for n, p in self.d.named_parameters() if p in learning}
 
     @torch.no_grad()
     def sheet(self) -> Image.Image:
@@ -203,21 +325,36 @@ class Training:
         side = self.config.resolution
         columns = min(max(1024 // side, 2), 8)
         shape = (columns * max(columns // 2, 1), self.config.z_dim)
-        z = torch.randn(shape, generator=draws(self.config.seed, 0, "sheet"))
+        z = torch.randn(shape, generator=generator(self.config.seed, 0, "sheet"))
+        kinds = None
+        if self.classes:
+            kinds = one_hot(torch.arange(len(z)) % self.classes, self.classes)
         rows: list[Tensor] = []
-        for part in z.split(columns):
-            w = self.g_ema.mapping(part.to(self.device))
+        for start in range(0, len(z), columns):
+            row = slice(start, start + columns)
+            of = None if kinds is None else kinds[row].to(self.device, self.dtype)
+            w = self.g_ema.map(z[row].to(self.device, self.dtype), of)
             ws = w[:, None].expand(-1, self.g.spec.num_ws, -1)
-            rows.append(torch.cat(list(self.g_ema.synthesis(ws, Noise()).cpu()), dim=2))
+            rows.append(torch.cat(list(self.g_ema.synthesize(ws, Look()).cpu()), dim=2))
         pixels = (torch.cat(rows, dim=1) * 127.5 + 128).clamp(0, 255).byte()
         return Image.fromarray(pixels.permute(1, 2, 0).numpy())
 
 
-def _adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
-    device = next(network.parameters()).device.type
-    return torch.optim.Adam(
-        network.parameters(), lr=rate, betas=(0.0, 0.99), fused=device in ("cpu", "cuda")
-    )
+def is_shortage(error: Exception) -> bool:
+    """Whether memory ran out; the CPU's allocator has no error type of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def note(report: dict[str, Tensor], share: float, **means: Tensor) -> None:
+    """Add a piece's means to those of the batch, by its share."""
+    for name, value in means.items():
+        weighted = value.detach().float() * share
+        report[name] = report[name] + weighted if name in report else weighted
+
+
+def _adam(parameters: list[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    return torch.optim.Adam(parameters, lr=rate, betas=(0.0, 0.99), fused=fused)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -5,11 +5,10 @@ the run (`step.py`), the number of threads is part of it, and a checkpoint holds
 """
 
 import ctypes
-import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -23,12 +22,12 @@ from ..files import replace, written
 from ..gan import checkpoint
 from .config import TrainConfig
 from .run_folder import RunFolder
-from .step import Training
+from .step import Training, is_shortage
 
 Outcome = Literal["finished", "stopped"]
 
 LOG_SECONDS = 1.0
-KEEP_CHECKPOINTS = 2  # the newest, and one to fall back on
+SLOWER = 0.5  # times the learning rate, after losses that are not numbers
 
 
 def train(
@@ -56,20 +55,15 @@ def train(
             with suppress(GenartError):  # a full disk, most likely what has just been met
                 run.record(event)
             listen(event)
-            if _is_shortage(error):
+            if is_shortage(error):
                 raise GenartError(_sentence(error)) from error
             raise
-
-
-def _is_shortage(error: Exception) -> bool:
-    """Whether memory ran out; the CPU's allocator has no error type of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, GenartError):
         return str(error)
-    if _is_shortage(error):
+    if is_shortage(error):
         return "The device has too little memory for this training: lower the batch or resolution."
     return f"Training failed with {type(error).__name__}: {error}"
 
@@ -87,40 +81,86 @@ class _Session:
         config = run.config
         torch.set_num_threads(int(run.machine["threads"]))
         _retain_heap()
-        pictures = np.load(run.path / "pictures.npy", mmap_mode="r")
-        device = torch.device(run.machine["device"])
-        self.training = Training(config, pictures, device, run.machine["precision"])
+        self.pictures = np.load(run.path / "pictures.npy", mmap_mode="r")
+        self.training = self._begin()
+        self.micro = self.training.micro
         self.checkpoint_steps = _every(config.checkpoint_kimg, config)
         self.sample_steps = _every(config.sample_kimg, config)
+        self.deadline = math.inf
+        if config.hours is not None:
+            self.deadline = time.monotonic() + config.hours * 3600 - spent_seconds(run.events())
+
+    def _begin(self) -> Training:
+        """The run as it was before its first step."""
+        machine = self.run.machine
+        device = torch.device(machine["device"])
+        labels = self.run.data.get("labels")
+        return Training(
+            self.run.config,
+            self.pictures,
+            device,
+            machine["precision"],
+            labels=np.array(labels) if labels else None,
+        )
 
     def train(self) -> Outcome:
         """Step until the end."""
-        last = self.run.config.last_step
-        training = self.training
         self._sweep()
         if self._resume():
             self._record("resumed")
         else:
             self._record("started")
             self._sample()
-        began = training.step
+        began = self.training.step
         log = _Log(began, self.run.config.batch)
-        while training.step < last:
+        while not self._ended():
             if self.should_stop():
-                if training.step > began:
+                if self.training.step > began:
                     self._checkpoint(log)
                 self._record("stopped")
                 return "stopped"
-            log.add(training.advance())
-            done = training.step == last
-            if done or training.step % self.checkpoint_steps == 0:
-                self._checkpoint(log)
-            elif log.due():
-                self._report(log)
-            if done or training.step % self.sample_steps == 0:
-                self._sample()
+            try:
+                self._step(log)
+            except _AstrayError as error:
+                self._go_back(error)
+                log = _Log(self.training.step, self.run.config.batch)
         self._record("finished")
         return "finished"
+
+    def _ended(self) -> bool:
+        """Whether a stop rule holds: the number of steps, or the hours."""
+        if self.training.step >= self.run.config.last_step:
+            return True
+        return time.monotonic() >= self.deadline
+
+    def _step(self, log: "_Log") -> None:
+        """One step, and what is due after it."""
+        training = self.training
+        log.add(training.advance())
+        if training.micro != self.micro:
+            self.micro = training.micro
+            self._record("micro_batch", pictures=self.micro)
+        done = self._ended()
+        if done or training.step % self.checkpoint_steps == 0:
+            self._checkpoint(log)
+        elif log.due():
+            self._report(log)
+        if done or training.step % self.sample_steps == 0:
+            self._sample()
+
+    def _go_back(self, error: "_AstrayError") -> None:
+        """Take up the last good state and learn more slowly from there, once in a run.
+
+        Raises:
+            _AstrayError: when that has been tried before.
+        """
+        if self.training.rate_factor < 1:
+            raise error
+        self.training = self._begin()
+        self._resume()
+        self.training.slow_down(SLOWER)
+        rate = self.run.config.rate * SLOWER
+        self._record("rate_lowered", rate=rate, reason=str(error))
 
     def _sweep(self) -> None:
         """Remove what a process that was killed was writing."""
@@ -152,6 +192,7 @@ class _Session:
             try:
                 header = checkpoint.read_header(path)
                 self.training.restore(checkpoint.read(path), int(header["step"]))
+                self.training.slow_down(float(header.get("rate", 1.0)))
             except (GenartError, KeyError, RuntimeError) as error:
                 self._record("unreadable", file=path.name, reason=str(error))
                 unreadable.append(path)
@@ -173,15 +214,16 @@ class _Session:
         config = self.run.config
         path = self.run.checkpoint_path(step)
         header = {
-            "family": "stylegan2",
-            "spec": dataclasses.asdict(config.spec),
+            "family": self.training.g.family,
+            "spec": checkpoint.spec_settings(self.training.g.spec),
             "info": training_info(config, step, len(self.training.pictures)),
             "step": step,
+            "rate": self.training.rate_factor,
         }
         if not path.exists():
             checkpoint.write(path, self.training.tensors(), header)
         checkpoint.read_header(path)  # before an older one goes
-        for old in self.run.checkpoints[:-KEEP_CHECKPOINTS]:
+        for old in self.run.checkpoints[: -config.keep_last]:
             with suppress(PermissionError):  # Windows: another program reads it; next time
                 old.unlink(missing_ok=True)
         self._record("checkpoint", file=f"checkpoints/{path.name}")
@@ -218,6 +260,21 @@ def _retain_heap() -> None:
             libc.mallopt(-1, (1 << 31) - 1)
 
 
+def spent_seconds(events: Iterable[dict[str, Any]]) -> float:
+    """For how long a run has been trained so far, as its events tell."""
+    total, began, last = 0.0, math.inf, 0.0
+    for event in events:
+        if event["event"] in ("started", "resumed"):
+            total += max(last - began, 0.0)
+            began = event["time"]
+        last = event["time"]
+    return total + max(last - began, 0.0)
+
+
+class _AstrayError(GenartError):
+    """A loss that is not a number."""
+
+
 class _Log:
     """Means of the losses since the last report, about once a second."""
 
@@ -236,13 +293,13 @@ class _Log:
         """The means, and pictures a second; starts anew.
 
         Raises:
-            GenartError: when a loss is not a number.
+            _AstrayError: when a loss is not a number.
         """
         now = time.monotonic()
         means = {n: float(torch.stack(v).float().mean()) for n, v in self.sums.items()}
         broken = [name for name, value in means.items() if not math.isfinite(value)]
         if broken:
-            raise GenartError(
+            raise _AstrayError(
                 f"{broken[0]} became {means[broken[0]]} at step {step}: begin again under a new "
                 "name with a lower learning rate (--rate)."
             )

@@ -92,7 +92,7 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
     """
     n, c, h, w = x.shape
     size = next(g for g in range(min(group, n), 0, -1) if n % g == 0)
-    grouped = x.float().reshape(n // size, size, c, h, w)
+    grouped = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(n // size, size, c, h, w)
     deviation = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
     channel = deviation.repeat_interleave(size)[:, None, None, None].expand(n, 1, h, w)
     return torch.cat([x, channel.to(x.dtype)], dim=1)
@@ -117,7 +117,7 @@ class Epilogue(nn.Module):
         if self.sees_picture:
             x = x + self.fromrgb(img)
         x = self.conv(minibatch_deviation(x, self.group))
-        return self.out(self.fc(x.float().flatten(1)))
+        return self.out(self.fc(x.flatten(1)))
 
 
 class Discriminator(nn.Module):

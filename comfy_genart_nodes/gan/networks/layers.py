@@ -71,7 +71,7 @@ class Linear(nn.Module):
         """Apply the layer, in float32 also where autocast lowers the convolutions."""
         with full_precision(x):
             weight = self.weight * (self.rate / math.sqrt(self.weight.shape[1]))
-            y = F.linear(x.float(), weight, self.bias * self.rate)
+            y = F.linear(x.to(weight.dtype), weight, self.bias * self.rate)
         return leaky_relu(y) if self.activate else y
 
 

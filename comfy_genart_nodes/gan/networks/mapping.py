@@ -34,11 +34,11 @@ class Mapping(nn.Module):
 
     def forward(self, z: Tensor | None, classes: Tensor | None = None) -> Tensor:
         """Map `z [n, z_dim]` and one-hot or blended `classes [n, c_dim]` to `w [n, w_dim]`."""
-        parts = [] if z is None else [normalize(z.float())]
+        parts = [] if z is None else [normalize(z)]
         if self.c_dim:
             if classes is None:
                 raise GenartError(f"This network has {self.c_dim} classes: say which one to make.")
-            parts.append(normalize(self.embed(classes.float())))
+            parts.append(normalize(self.embed(classes)))
         x = torch.cat(parts, dim=1)
         for i in range(self.layers):
             x = getattr(self, f"fc{i}")(x)
@@ -46,4 +46,4 @@ class Mapping(nn.Module):
 
     def track(self, w: Tensor, beta: float = 0.995) -> None:
         """Move the remembered mean towards that of `w [n, w_dim]`."""
-        self.w_avg.copy_(w.detach().float().mean(dim=0).lerp(self.w_avg, beta))
+        self.w_avg.copy_(w.detach().mean(dim=0).lerp(self.w_avg, beta))

@@ -111,7 +111,7 @@ class ToRGB(nn.Module):
         # So few channels come out that here the weights are scaled, [n, img_channels, c_in].
         weight = self.weight.flatten(1) * style[:, None]
         bias = self.bias[:, None]
-        y = torch.baddbmm(bias.to(x.dtype), weight.to(x.dtype), x.flatten(2)).float()
+        y = torch.baddbmm(bias.to(x.dtype), weight.to(x.dtype), x.flatten(2)).to(self.weight.dtype)
         y = y.unflatten(2, x.shape[2:])
         return torch.clamp(y, -self.clamp, self.clamp) if self.clamp else y
 
