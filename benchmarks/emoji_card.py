@@ -35,7 +35,8 @@ from comfy_genart_nodes.gan.checkpoint import LoadedGAN, load_gan, read_header, 
 from comfy_genart_nodes.gan.latents import from_seeds
 from comfy_genart_nodes.gan.sampling import sample
 from comfy_genart_nodes.headless.data import PACKAGE, VERSION, subject
-from comfy_genart_nodes.training.pictures import decode, open_folder
+from comfy_genart_nodes.training.picture_sets import open_folder
+from comfy_genart_nodes.training.pictures import decoded
 from comfy_genart_nodes.training.run_folder import RunFolder
 
 LIMIT = 16_000_000  # bytes of a network that ships with the pack
@@ -327,7 +328,8 @@ def main() -> int:
     data = in_range(np.load(run.path / "pictures.npy", mmap_mode="r"))
     kept = open_folder(given.held_out)
     side = run.config.resolution
-    held_out = in_range(np.stack([decode(kept.folder / name, side) for name in kept.files]))
+    readable = [made for _, made in decoded(kept, side) if made is not None]
+    held_out = in_range(np.stack(readable))
 
     features = Features()
     known, fresh = features(data), features(pictures)

@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Train a StyleGAN2 on a folder of pictures. Ctrl-C writes a checkpoint and "
         "stops; the same command goes on. Only --kimg and --steps may change in between.",
     )
-    gan.add_argument("data", type=Path, metavar="DATA", help="folder of pictures")
+    gan.add_argument("data", type=Path, metavar="DATA", help="folder or zip file of pictures")
     gan.add_argument("--run", required=True, metavar="NAME", help="name of the run")
     gan.add_argument(
         "--base", type=Path, help="ComfyUI base directory; the run lies in its output/genart/NAME"
@@ -107,7 +107,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _train_gan(args: argparse.Namespace) -> int:
     from ..training.config import TrainConfig
-    from ..training.pictures import open_folder
+    from ..training.picture_sets import open_pictures
     from ..training.run_folder import prepare, runs_folder
     from ..training.trainer import train
 
@@ -117,7 +117,7 @@ def _train_gan(args: argparse.Namespace) -> int:
     config = TrainConfig(**values)
     device = args.device or best_device()
     base = (args.base or default_base()).expanduser().absolute()
-    pictures = open_folder(args.data)
+    pictures = open_pictures(args.data)
     run = prepare(runs_folder(base / "output"), args.run, pictures, config, device, args.threads)
     print(f"run folder: {run.path}")
     for name in run.data["skipped"]:

@@ -22,7 +22,7 @@ GanLatents = io.Custom("GENART_GAN_LATENT")
 """The engine's `GANLatent`: a batch of z, w or w+, never truncated."""
 
 Dataset = io.Custom("GENART_DATASET")
-"""The engine's `PictureFolder`."""
+"""The engine's `PictureSet`."""
 
 Run = io.Custom("GENART_RUN")
 """The engine's `RunFolder`."""

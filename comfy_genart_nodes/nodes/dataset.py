@@ -6,7 +6,7 @@ from ..errors import GenartError
 from ..host import folders, sockets
 from ..host.progress import say
 from ..host.schema import field, result, schema
-from ..training.pictures import PictureFolder, open_folder
+from ..training.picture_sets import PictureSet, open_pictures
 
 
 class OpenPictureFolder(io.ComfyNode):
@@ -45,12 +45,12 @@ class OpenPictureFolder(io.ComfyNode):
     def execute(cls, folder: str) -> io.NodeOutput:
         """List the pictures."""
         pictures = _open(folder)
-        return io.NodeOutput(pictures, ui=say(f"{len(pictures)} pictures in {pictures.folder}"))
+        return io.NodeOutput(pictures, ui=say(f"{len(pictures)} pictures in {pictures.place}"))
 
 
-def _open(folder: str) -> PictureFolder:
+def _open(folder: str) -> PictureSet:
     named = folder.strip().strip('"')  # Windows copies paths with their quotes
     if not named:
         raise GenartError("Say which folder: its name inside ComfyUI's input, or its full path.")
     at_home = named.startswith("~")
-    return open_folder(named if at_home else folders.input_folder() / named)
+    return open_pictures(named if at_home else folders.input_folder() / named)

@@ -14,7 +14,7 @@ from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..training.config import TrainConfig
 from ..training.job import TrainerJob
-from ..training.pictures import PictureFolder
+from ..training.picture_sets import PictureSet
 from ..training.run_folder import RunFolder, prepare, runs_folder
 
 PRECISIONS = ["auto", "fp32", "bf16"]
@@ -116,7 +116,7 @@ class TrainGAN(io.ComfyNode):
     @within_bounds
     def execute(
         cls,
-        dataset: PictureFolder,
+        dataset: PictureSet,
         run_name: str,
         resolution: int,
         kimg: float,

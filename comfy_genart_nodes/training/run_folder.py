@@ -22,7 +22,8 @@ from ..files import unwritable, written
 from ..gan.checkpoint import read_header
 from ..names import check_name
 from .config import TrainConfig, differences
-from .pictures import PictureFolder, write_array
+from .picture_sets import PictureSet, class_labels
+from .pictures import write_array
 
 FORMAT = 1
 STALE_SECONDS = 3600.0
@@ -198,7 +199,7 @@ def _write_json(path: Path, value: object) -> None:
 def prepare(
     runs: Path,
     name: str,
-    pictures: PictureFolder,
+    pictures: PictureSet,
     config: TrainConfig,
     device: str,
     threads: int | None = None,
@@ -235,14 +236,7 @@ def prepare(
     try:
         for folder in ("samples", "checkpoints"):
             (temporary / folder).mkdir(parents=True)
-        array = temporary / "pictures.npy"
-        kept, broken = write_array(pictures, config.resolution, array, progress)
-        data = {
-            "folder": str(pictures.folder),
-            "fingerprint": pictures.fingerprint,
-            "pictures": kept,
-            "skipped": broken,
-        }
+        data = _decode(pictures, config, temporary / "pictures.npy", progress)
         versions = {
             "genart": __version__,
             "torch": torch.__version__,
@@ -262,6 +256,29 @@ def prepare(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return RunFolder(path)
+
+
+def _decode(
+    pictures: PictureSet, config: TrainConfig, array: Path, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Write the array of a new run's pictures; what `run.json` says of them.
+
+    With classes: their names, and for each picture in the array the place of its class.
+    """
+    if config.classes:
+        class_labels(pictures, pictures.names)  # what cannot go well fails before the long work
+    kept, broken = write_array(
+        pictures, config.resolution, array, config.fit, config.background, config.seed, progress
+    )
+    classes, labels = class_labels(pictures, kept) if config.classes else ([], [])
+    return {
+        "folder": pictures.place,
+        "fingerprint": pictures.fingerprint,
+        "pictures": kept,
+        "skipped": broken,
+        "classes": classes,
+        "labels": labels,
+    }
 
 
 def _check_device(device: str) -> None:
@@ -285,7 +302,7 @@ def _sweep(path: Path) -> None:
 
 
 def _reopen(
-    run: RunFolder, pictures: PictureFolder, config: TrainConfig, machine: dict[str, Any]
+    run: RunFolder, pictures: PictureSet, config: TrainConfig, machine: dict[str, Any]
 ) -> RunFolder:
     changed = differences(run.config, config)
     if run.data["fingerprint"] != pictures.fingerprint:

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.training.pictures import decode, open_folder, write_array
+from comfy_genart_nodes.training.fitting import squared
+from comfy_genart_nodes.training.picture_sets import open_folder
+from comfy_genart_nodes.training.pictures import write_array
 
 ORANGE = (230, 120, 20)
 
@@ -21,6 +23,11 @@ def save(folder, name, picture, **options):
 
 def flat(mode="RGB", value=ORANGE, size=(40, 40)):
     return Image.new(mode, size, value)
+
+
+def decode(path, side, **how):
+    with Image.open(path) as picture:
+        return squared(picture, side, **how)
 
 
 def close(array, value, tolerance=6):
@@ -74,7 +81,7 @@ def test_natural_order_sub_folders_and_hidden_files(tmp_path):
         save(tmp_path, name, flat())
     (tmp_path / "notes.txt").write_text("no picture")
     folder = open_folder(tmp_path)
-    assert folder.files == ("2.png", "10.png", "b/1.JPG")
+    assert folder.names == ("2.png", "10.png", "b/1.JPG")
     before = folder.fingerprint
     assert open_folder(tmp_path).fingerprint == before
     save(tmp_path, "3.png", flat())
@@ -87,7 +94,7 @@ def test_folders_without_enough_pictures_are_refused(tmp_path):
     for name in ("~nobody_of_this_name/pictures", "x" * 5000):
         with pytest.raises(GenartError, match="There is no folder"):
             open_folder(name)
-    with pytest.raises(GenartError, match="holds no picture"):
+    with pytest.raises(GenartError, match="has no picture"):
         open_folder(tmp_path)
     save(tmp_path, "a.png", flat())
     with pytest.raises(GenartError, match="only one picture"):

@@ -23,7 +23,7 @@ from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.training import child, trainer
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.job import TrainerJob
-from comfy_genart_nodes.training.pictures import open_folder
+from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.run_folder import RunFolder, prepare
 from comfy_genart_nodes.training.step import Order, Training
 
@@ -174,7 +174,7 @@ def test_the_command_trains_and_stops_on_a_signal(
     options = [word for k, v in settings.items() for word in (f"--{k}", str(v))]
     folder = tmp_path / "output" / "genart" / "shell"
     signal_at_progress(number, folder / "events.jsonl")
-    command = ["train", "gan", str(pictures.folder), "--run", "shell", "--base", str(tmp_path)]
+    command = ["train", "gan", pictures.place, "--run", "shell", "--base", str(tmp_path)]
     assert main([*command, *options]) == 130
     run = RunFolder(folder)
     stopped = run.events()[-1]
