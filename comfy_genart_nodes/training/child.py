@@ -1,16 +1,19 @@
-"""The script of a trainer process: `python child.py RUN_FOLDER`.
+"""The script of a trainer process: `python child.py RUN_FOLDER [background]`.
 
-End-of-file on standard input asks it to stop, whether the parent closed it or died. The exit code
-is 0 when the run is finished, 3 when it was stopped, 1 when it failed (and `events.jsonl` says
-why).
+SIGTERM, or a file `stop` in the run's folder, asks it to write a checkpoint and end. So does
+end-of-file on standard input, whether the parent closed it or died; in the background it has none
+and goes on. The exit code is 0 when the run is finished, 3 when it was stopped, 1 when it failed
+(and `events.jsonl` says why).
 """
 
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
 
 FINISHED, FAILED, STOPPED = 0, 1, 3
+BACKGROUND = "background"
 
 
 def main() -> int:
@@ -19,13 +22,22 @@ def main() -> int:
     own = Path(__file__).resolve().parent
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != own]
     sys.path.insert(0, str(own.parents[1]))
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    if BACKGROUND not in sys.argv[2:]:
+        threading.Thread(target=_wait_for_end, args=(asked,), daemon=True).start()
     from comfy_genart_nodes.errors import GenartError
+    from comfy_genart_nodes.training import tensorboard
+    from comfy_genart_nodes.training.run_folder import RunFolder
     from comfy_genart_nodes.training.trainer import train
 
-    asked = threading.Event()
-    threading.Thread(target=_wait_for_end, args=(asked,), daemon=True).start()
     try:
-        outcome = train(Path(sys.argv[1]), asked.is_set)
+        run = RunFolder(Path(sys.argv[1]))
+        stop = run.stop_file
+        outcome = train(
+            run.path, lambda: asked.is_set() or stop.exists(), tensorboard.listener(run)
+        )
     except GenartError as error:
         print(error, file=sys.stderr)
         return FAILED

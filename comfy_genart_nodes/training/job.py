@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -23,22 +24,17 @@ class TrainerJob:
 
     Args:
         run: the run to train.
+
+    Raises:
+        GenartError: on entry, when the run is being trained already.
     """
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run
 
     def __enter__(self) -> "TrainerJob":
-        flags = ["-s"] if sys.flags.no_user_site else []
-        command = [sys.executable, *flags, "-X", "utf8", str(child.__file__), str(self.run.path)]
-        apart: dict[str, Any] = {"start_new_session": True}
-        if sys.platform == "win32":
-            apart = {"creationflags": subprocess.CREATE_NO_WINDOW}
         self._seen = self.run.events_from(0)[1]
-        with (self.run.path / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, **apart
-            )
+        self._process = _spawn(self.run, subprocess.PIPE)
         return self
 
     def events(self) -> Iterator[dict[str, Any] | None]:
@@ -47,7 +43,8 @@ class TrainerJob:
         Ends when the process has ended.
 
         Raises:
-            GenartError: when training failed; the sentence says why.
+            GenartError: when training failed, or was stopped by somebody else; the sentence says
+                why.
         """
         failure = ""
         while True:
@@ -61,15 +58,13 @@ class TrainerJob:
             if not events:
                 yield None
                 time.sleep(POLL_SECONDS)
-        if self._process.returncode not in (child.FINISHED, child.STOPPED):
-            raise GenartError(failure or self._last_words())
-
-    def _last_words(self) -> str:
-        """What can be said of a process that ended without a word."""
-        log = self.run.path / "log.txt"
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        said = f" Its last words: {lines[-1]}" if lines else ""
-        return f"The trainer ended with code {self._process.returncode}; see {log}.{said}"
+        if self._process.returncode == child.STOPPED:
+            raise GenartError(
+                f"The run {self.run.path.name!r} was stopped from elsewhere; what it reached is "
+                "kept: queue it again, and it goes on."
+            )
+        if self._process.returncode != child.FINISHED:
+            raise GenartError(failure or _last_words(self.run, self._process.returncode))
 
     def __exit__(
         self,
@@ -84,3 +79,102 @@ class TrainerJob:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def start_in_background(run: RunFolder, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Train a run in a process that outlives this one; returns when it has begun.
+
+    Args:
+        run: the run to train.
+        meanwhile: called while it starts; may raise, which ends it again.
+
+    Raises:
+        GenartError: when the run is being trained already, or fails before its first step.
+    """
+    seen = run.events_from(0)[1]
+    process = _spawn(run, subprocess.DEVNULL, child.BACKGROUND)
+    threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie is left
+    try:
+        while not (events := run.events_from(seen)[0]) and process.poll() is None:
+            meanwhile()
+            time.sleep(POLL_SECONDS)
+    except BaseException:
+        process.terminate()
+        raise
+    failed = [event["reason"] for event in events if event["event"] == "failed"]
+    if failed or process.poll() not in (None, child.FINISHED, child.STOPPED):
+        raise GenartError(failed[-1] if failed else _last_words(run, process.returncode))
+
+
+def ask_to_stop(
+    run: RunFolder, seconds: float, meanwhile: Callable[[], None] = lambda: None
+) -> str:
+    """Ask the process that trains a run to write a checkpoint and end, and wait for it.
+
+    Args:
+        run: the run.
+        seconds: how long to wait.
+        meanwhile: called while waiting; may raise.
+
+    Returns:
+        A sentence that says what happened.
+
+    Raises:
+        GenartError: when the run's folder cannot be written.
+    """
+    name = run.path.name
+    if not run.training:
+        return f"{name} is not being trained now: there is nothing to stop."
+    try:
+        run.stop_file.touch()
+    except OSError as error:
+        raise GenartError(f"{run.stop_file} cannot be written ({error.strerror}).") from error
+    deadline = time.monotonic() + seconds
+    while run.training:
+        if time.monotonic() >= deadline:
+            return (
+                f"{name} was asked to stop and has not ended within {seconds:g} s: it ends after "
+                "its step, once the checkpoint is written."
+            )
+        meanwhile()
+        time.sleep(POLL_SECONDS)
+    run.stop_file.unlink(missing_ok=True)
+    return _how_it_ended(run)
+
+
+def _how_it_ended(run: RunFolder) -> str:
+    name, events = run.path.name, run.events()
+    last = events[-1] if events else {"event": ""}
+    if last["event"] == "finished":
+        return f"{name} had just finished, at {last['kimg']:g} kimg."
+    if last["event"] != "stopped":
+        return f"{name} has ended without a checkpoint of its end; see {run.path / 'log.txt'}."
+    kept = run.checkpoints
+    if not kept:
+        return f"{name} stopped before its first step; there is no checkpoint yet."
+    return f"{name} stopped at {last['kimg']:g} kimg; {kept[-1].name} keeps what it reached."
+
+
+def _spawn(run: RunFolder, stdin: int, *words: str) -> subprocess.Popen[bytes]:
+    """Start a trainer process.
+
+    Raises:
+        GenartError: when the run is being trained already.
+    """
+    with run.locked():
+        run.stop_file.unlink(missing_ok=True)  # of a process that is gone
+    flags = ["-s"] if sys.flags.no_user_site else []
+    command = [sys.executable, *flags, "-X", "utf8", str(child.__file__), str(run.path), *words]
+    apart: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        apart = {"creationflags": subprocess.CREATE_NO_WINDOW}
+    with (run.path / "log.txt").open("ab") as log:
+        return subprocess.Popen(command, stdin=stdin, stdout=log, stderr=log, **apart)
+
+
+def _last_words(run: RunFolder, code: int | None) -> str:
+    """What can be said of a process that ended without a word."""
+    log = run.path / "log.txt"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = f" Its last words: {lines[-1]}" if lines else ""
+    return f"The trainer ended with code {code}; see {log}.{said}"

@@ -27,6 +27,7 @@ from .pictures import write_array
 
 FORMAT = 1
 STALE_SECONDS = 3600.0
+LOCK_SECONDS = 0.5  # whoever only asks whether a run is trained holds its lock for a moment
 
 
 class RunFolder:
@@ -146,20 +147,38 @@ class RunFolder:
         _write_json(self.path / "run.json", self._run)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, patience: float = LOCK_SECONDS) -> Iterator[None]:
         """Hold the run's lock, which the system releases however the process ends.
+
+        Args:
+            patience: seconds to try for.
 
         Raises:
             GenartError: when another process trains this run.
         """
+        deadline = time.monotonic() + patience
         with (self.path / "lock").open("a+b") as file:
-            try:
-                _lock(file)
-            except OSError as error:
-                raise GenartError(
-                    f"The run {self.path.name!r} is being trained already: stop that one first."
-                ) from error
+            while not _lock(file):
+                if time.monotonic() >= deadline:
+                    raise GenartError(
+                        f"The run {self.path.name!r} is being trained already: stop that one first."
+                    )
+                time.sleep(0.02)
             yield
+
+    @property
+    def training(self) -> bool:
+        """Whether a process trains this run now."""
+        try:
+            with self.locked(patience=0):
+                return False
+        except GenartError:
+            return True
+
+    @property
+    def stop_file(self) -> Path:
+        """What asks the process that trains to write a checkpoint and end, once it is there."""
+        return self.path / "stop"
 
 
 def _precision(config: TrainConfig, device: str) -> str:
@@ -174,21 +193,52 @@ def _precision(config: TrainConfig, device: str) -> str:
     return "bf16" if fast else "fp32"
 
 
-def _lock(file: IO[bytes]) -> None:
-    """Take an exclusive lock at once or raise OSError."""
-    if sys.platform == "win32":
-        import msvcrt
+def _lock(file: IO[bytes]) -> bool:
+    """Take an exclusive lock, if it can be had at once."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
 
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
 
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def runs_folder(output: Path) -> Path:
     """Where runs lie below ComfyUI's output folder: the page can show their sheets."""
     return output / "genart"
+
+
+def run_names(runs: Path) -> list[str]:
+    """The runs in a folder of runs; those that were at work last come first."""
+    if not runs.is_dir():
+        return []
+    found = [path for path in runs.iterdir() if (path / "run.json").is_file()]
+    named = [path for path in found if not path.name.startswith(".")]
+    return [path.name for path in sorted(named, key=_last_work, reverse=True)]
+
+
+def _last_work(path: Path) -> float:
+    events = path / "events.jsonl"
+    return (events if events.exists() else path / "run.json").stat().st_mtime
+
+
+def open_run(runs: Path, name: str) -> RunFolder:
+    """The run of a name.
+
+    Raises:
+        GenartError: when there is none, or it cannot be read.
+    """
+    path = runs / check_name(name, "run")
+    if not (path / "run.json").is_file():
+        known = ", ".join(run_names(runs)[:5]) or "none yet"
+        raise GenartError(f"There is no run {name!r} in {runs}: choose one of those ({known}).")
+    return RunFolder(path)
 
 
 def _write_json(path: Path, value: object) -> None:
