@@ -59,14 +59,18 @@ class Team:
             for tensor, part in zip(alike, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))
 
-    def agree(self, wish: bool) -> bool:
-        """Whether any of the team wishes so: all of them must stop at the same step."""
+    def any(self, *wishes: bool) -> list[bool]:
+        """Each wish, whether one of the team has it: all must do the same after the same step."""
+        return [count > 0 for count in self.totals(*map(float, wishes))]
+
+    def totals(self, *numbers: float) -> list[float]:
+        """The sums of plain numbers over the team."""
         if self.size == 1:
-            return wish
-        told = torch.tensor([float(wish)])
+            return list(numbers)
+        told = torch.tensor(numbers, dtype=torch.float64)
         told = told.cuda() if dist.get_backend() == "nccl" else told
         self.sum([told])
-        return bool(told.item())
+        return told.tolist()
 
 
 def join() -> Team:
@@ -75,5 +79,7 @@ def join() -> Team:
     if size == 1:
         return Team()
     if not dist.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return Team(dist.get_rank(), size)

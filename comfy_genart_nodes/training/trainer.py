@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from ..gan import checkpoint
 from .config import TrainConfig
 from .run_folder import RunFolder
 from .step import Training, is_shortage
+from .team import Team, join
 
 Outcome = Literal["finished", "stopped"]
 
@@ -33,9 +34,11 @@ SLOWER = 0.5  # times the learning rate, after losses that are not numbers
 def train(
     folder: Path,
     should_stop: Callable[[], bool],
-    listen: Callable[[dict[str, Any]], None] = lambda event: None,
+    listen: Callable[[dict[str, Any]], None] | None = None,
 ) -> Outcome:
     """Train the run in a folder until its stop rule, or until asked to stop.
+
+    Started by torchrun, the processes train it together, and the first of them writes.
 
     Args:
         folder: a run folder that `run_folder.prepare` made.
@@ -46,18 +49,24 @@ def train(
         GenartError: when the run is being trained already, cannot be read, or its losses are not
             numbers any more.
     """
-    run = RunFolder(folder)
-    with run.locked():
+    run, team = RunFolder(folder), join()
+    with run.locked() if team.first else nullcontext():
         try:
-            return _Session(run, should_stop, listen).train()
+            return _Session(run, team, should_stop, listen or _nobody).train()
         except Exception as error:
+            if not team.first:
+                raise
             event = {"event": "failed", "reason": _sentence(error), "time": time.time()}
             with suppress(GenartError):  # a full disk, most likely what has just been met
                 run.record(event)
-            listen(event)
+            (listen or _nobody)(event)
             if is_shortage(error):
                 raise GenartError(_sentence(error)) from error
             raise
+
+
+def _nobody(event: dict[str, Any]) -> None:
+    """Listen to nothing."""
 
 
 def _sentence(error: Exception) -> str:
@@ -74,10 +83,12 @@ class _Session:
     def __init__(
         self,
         run: RunFolder,
+        team: Team,
         should_stop: Callable[[], bool],
         listen: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.run, self.should_stop, self.listen = run, should_stop, listen
+        self.run, self.team = run, team
+        self.should_stop, self.listen = should_stop, listen
         config = run.config
         torch.set_num_threads(int(run.machine["threads"]))
         _retain_heap()
@@ -94,6 +105,8 @@ class _Session:
         """The run as it was before its first step."""
         machine = self.run.machine
         device = torch.device(machine["device"])
+        if self.team.size > 1 and device.type == "cuda":
+            device = torch.device("cuda", torch.cuda.current_device())
         labels = self.run.data.get("labels")
         return Training(
             self.run.config,
@@ -101,49 +114,48 @@ class _Session:
             device,
             machine["precision"],
             labels=np.array(labels) if labels else None,
+            team=self.team,
         )
 
     def train(self) -> Outcome:
         """Step until the end."""
-        self._sweep()
+        if self.team.first:
+            self._sweep()
         if self._resume():
             self._record("resumed")
         else:
             self._record("started")
             self._sample()
+        last = self.run.config.last_step
         began = self.training.step
         log = _Log(began, self.run.config.batch)
-        while not self._ended():
-            if self.should_stop():
+        late = False
+        while self.training.step < last and not late:
+            late = time.monotonic() >= self.deadline
+            stop, late, due = self.team.any(self.should_stop(), late, log.due())
+            if stop:
                 if self.training.step > began:
                     self._checkpoint(log)
                 self._record("stopped")
                 return "stopped"
             try:
-                self._step(log)
+                self._step(log, due, late or self.training.step + 1 == last)
             except _AstrayError as error:
                 self._go_back(error)
                 log = _Log(self.training.step, self.run.config.batch)
         self._record("finished")
         return "finished"
 
-    def _ended(self) -> bool:
-        """Whether a stop rule holds: the number of steps, or the hours."""
-        if self.training.step >= self.run.config.last_step:
-            return True
-        return time.monotonic() >= self.deadline
-
-    def _step(self, log: "_Log") -> None:
+    def _step(self, log: "_Log", due: bool, done: bool) -> None:
         """One step, and what is due after it."""
         training = self.training
         log.add(training.advance())
         if training.micro != self.micro:
             self.micro = training.micro
             self._record("micro_batch", pictures=self.micro)
-        done = self._ended()
         if done or training.step % self.checkpoint_steps == 0:
             self._checkpoint(log)
-        elif log.due():
+        elif due:
             self._report(log)
         if done or training.step % self.sample_steps == 0:
             self._sample()
@@ -174,6 +186,8 @@ class _Session:
             self._record("progress", **log.summary(self.training.step))
 
     def _record(self, kind: str, **values: Any) -> None:
+        if not self.team.first:
+            return
         step = self.training.step
         kimg = round(step * self.run.config.batch / 1000, 6)
         event = {"event": kind, "step": step, "kimg": kimg, "time": time.time(), **values}
@@ -181,6 +195,23 @@ class _Session:
         self.listen(event)
 
     def _resume(self) -> bool:
+        """Take up the newest checkpoint that can be read, if there is any; all the same one."""
+        found = self._newest() if self.team.first else None
+        (after,) = self.team.totals(0.0 if found is None else found + 1.0)
+        if not after:
+            return False
+        if not self.team.first:
+            self._take_up(self.run.checkpoint_path(int(after) - 1))
+        return True
+
+    def _take_up(self, path: Path) -> int:
+        """Restore a checkpoint's state; its step."""
+        header = checkpoint.read_header(path)
+        self.training.restore(checkpoint.read(path), int(header["step"]))
+        self.training.slow_down(float(header.get("rate", 1.0)))
+        return self.training.step
+
+    def _newest(self) -> int | None:
         """Take up the newest checkpoint that can be read; put aside those that could not.
 
         Raises:
@@ -190,26 +221,26 @@ class _Session:
         unreadable: list[Path] = []
         for path in reversed(self.run.checkpoints):
             try:
-                header = checkpoint.read_header(path)
-                self.training.restore(checkpoint.read(path), int(header["step"]))
-                self.training.slow_down(float(header.get("rate", 1.0)))
+                step = self._take_up(path)
             except (GenartError, KeyError, RuntimeError) as error:
                 self._record("unreadable", file=path.name, reason=str(error))
                 unreadable.append(path)
             else:
                 for broken in unreadable:
                     replace(broken, broken.with_suffix(".unreadable"))
-                return True
+                return step
         if unreadable:
             raise GenartError(
                 f"None of the checkpoints in {unreadable[0].parent} can be read: restore one of "
                 "them, or begin again under a new name."
             )
-        return False
+        return None
 
     def _checkpoint(self, log: "_Log") -> None:
         """Write the state, then let go of checkpoints older than the one before."""
         self._report(log)  # first: no state with losses that are not numbers is worth keeping
+        if not self.team.first:
+            return
         step = self.training.step
         config = self.run.config
         path = self.run.checkpoint_path(step)
@@ -229,6 +260,8 @@ class _Session:
         self._record("checkpoint", file=f"checkpoints/{path.name}")
 
     def _sample(self) -> None:
+        if not self.team.first:
+            return
         path = self.run.sample_path(self.training.step)
         with written(path) as temporary:
             self.training.sheet().save(temporary, format="PNG")
