@@ -4,7 +4,9 @@ The network is the real one at its smallest, on sixteen coloured squares.
 """
 
 import hashlib
+import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,12 +17,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from comfy_genart_nodes.errors import GenartError
+from comfy_genart_nodes.gan import checkpoint
 from comfy_genart_nodes.gan.checkpoint import load_gan, read
 from comfy_genart_nodes.headless.cli import main
-from comfy_genart_nodes.training import child, trainer
+from comfy_genart_nodes.training import child, losses, trainer
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.job import TrainerJob
 from comfy_genart_nodes.training.picture_sets import open_folder
@@ -87,9 +91,9 @@ def test_a_run_leaves_what_it_promises(unbroken):
     with Image.open(unbroken.samples[-1]) as sheet:
         assert sheet.size == (8 * 32, 4 * 32)
     gan = load_gan(unbroken.checkpoints[-1])
-    assert gan.spec == CONFIG.spec and gan.info["training"]["step"] == 18
+    assert gan.spec == CONFIG.generator_spec() and gan.info["training"]["step"] == 18
     assert gan.generator.mapping.w_avg.abs().sum() > 0
-    assert len(unbroken.checkpoints) == trainer.KEEP_CHECKPOINTS
+    assert len(unbroken.checkpoints) == CONFIG.keep_last
     assert {p.name for p in unbroken.path.iterdir()} == {
         "run.json",
         "events.jsonl",
@@ -217,15 +221,58 @@ def test_a_wish_to_stop_before_the_first_step_is_heard(begin):
     assert run.checkpoints == []
 
 
-def test_losses_that_are_no_numbers_end_the_run_before_they_are_kept(begin, monkeypatch):
+def astray(monkeypatch, calls):
+    """Generator losses that are no numbers at these calls, counted from now."""
+    whole = losses.LOSSES["logistic"]
+    count = itertools.count()
+
+    def generator(real, fake):
+        return whole.generator(real, fake) * (math.nan if next(count) in calls else 1.0)
+
+    monkeypatch.setitem(losses.LOSSES, "logistic", replace(whole, generator=generator))
+
+
+def test_losses_that_are_no_numbers_go_back_and_slow_down_once(begin, monkeypatch):
+    run = begin(config=EVERY_STEP)
+    trainer.train(run.path, stop_at(run, 2))
+    astray(monkeypatch, calls={1})
+    assert trainer.train(run.path, lambda: False) == "finished"
+    (lowered,) = [e for e in run.events() if e["event"] == "rate_lowered"]
+    assert lowered["step"] == 3 and lowered["rate"] == EVERY_STEP.rate / 2
+    assert "became nan at step 4" in lowered["reason"]
+    assert checkpoint.read_header(run.checkpoints[-1])["rate"] == 0.5
+
+
+def test_losses_that_are_no_numbers_twice_end_the_run_before_they_are_kept(begin, monkeypatch):
     run = begin(config=EVERY_STEP)
     trainer.train(run.path, stop_at(run, 2))
     whole = [path.name for path in run.checkpoints]
-    nan = lambda fake: fake.mean() * float("nan")  # noqa: E731
-    monkeypatch.setattr("comfy_genart_nodes.training.losses.generator_loss", nan)
+    astray(monkeypatch, calls=range(100))
     with pytest.raises(GenartError, match="became nan"):
         trainer.train(run.path, lambda: False)
     assert [path.name for path in run.checkpoints] == whole
+    assert [e["event"] for e in run.events()].count("rate_lowered") == 1
+
+
+def test_where_memory_runs_out_fewer_pictures_at_a_time_give_the_same_step(pictures):
+    """In float64: only the order of sums differs."""
+    config = TrainConfig(resolution=32, batch=16, channel_base=256, channel_max=16, seed=3)
+    array = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), np.uint8)
+    whole, tight = (Training(config, array, torch.device("cpu"), "fp64") for _ in range(2))
+    score = tight.players.score
+
+    def cramped(seen, classes):
+        if len(seen) > 4:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return score(seen, classes)
+
+    tight.players.score = cramped
+    for _ in range(2):
+        whole.advance()
+        tight.advance()
+    assert (whole.micro, tight.micro) == (16, 4)
+    for name, tensor in whole.tensors().items():
+        torch.testing.assert_close(tight.tensors()[name], tensor, atol=1e-9, rtol=1e-6)
 
 
 def test_what_killed_processes_left_is_swept(begin, tmp_path):
