@@ -8,10 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import os
-import resource
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +21,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.contestants import serve
 from comfy_genart_nodes.gan.networks.compiling import compiled
 from comfy_genart_nodes.gan.networks.families import build
 from comfy_genart_nodes.gan.networks.generator import Generator, Look, Spec
@@ -167,35 +165,22 @@ def _nvidias(kind: str, spec: Any, folder: Path) -> nn.Module:
 
 def main(task: Task, pictures: Path) -> None:
     """Make the pictures once; then again at every line read, until it says "end"."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # the originals print
-    torch.set_num_threads(task.threads)
-    make = _reference(task) if task.reference else _ours(task)
-    spec = FAMILIES[task.family](task.resolution)
-    random = torch.Generator().manual_seed(2)
-    ws = torch.randn(task.batch, spec.num_ws, spec.w_dim, generator=random).to(task.device)
-    on_gpu = task.device.startswith("cuda")
+    made: list[Tensor] = []
 
-    def run() -> Tensor:
-        if on_gpu:
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        with torch.no_grad(), torch.autocast(ws.device.type, torch.bfloat16, enabled=task.bf16):
-            made = make(ws)
-        if on_gpu:
-            torch.cuda.synchronize()
-        print(json.dumps({"seconds": time.perf_counter() - start}), file=answers, flush=True)
-        return made
+    def prepare() -> Callable[[], object]:
+        make = _reference(task) if task.reference else _ours(task)
+        spec = FAMILIES[task.family](task.resolution)
+        random = torch.Generator().manual_seed(2)
+        ws = torch.randn(task.batch, spec.num_ws, spec.w_dim, generator=random).to(task.device)
 
-    made = run()
-    while sys.stdin.readline().strip() == "run":
-        made = run()
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    if on_gpu:
-        peak = torch.cuda.max_memory_allocated()
-    np.save(pictures, made.float().cpu().numpy())
-    print(json.dumps({"peak": peak}), file=answers, flush=True)
+        def work() -> None:
+            with torch.no_grad(), torch.autocast(ws.device.type, torch.bfloat16, task.bf16):
+                made[:] = [make(ws)]
+
+        return work
+
+    serve(prepare, task.device, task.threads)
+    np.save(pictures, made[0].float().cpu().numpy())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,146 @@
+"""Time and memory of training, beside the original implementation, as a table.
+
+    python benchmarks/training.py [--resolution 256 --channel-base 16384 --batch 4]
+                                  [--reference DIR] [--help]
+
+StyleGAN2 with two mapping layers, no augmentation, logistic loss, Adam, a moving average of the
+generator; R1 at every 16th step. A step of ours generates one batch from which the discriminator
+learns and then the generator. Given a checkout of stylegan2-ada-pytorch, its networks are trained
+on the same pictures in two ways: with its own loss in the order of its own loop, which generates a
+batch for each network and gives R1 a pass of its own ("own phases"), and as ours are ("our
+phases").
+
+Every contestant is a process of its own with the same environment. They take turns step by step,
+so that a busy machine slows all of them; a round is 16 steps, one with R1, and ratios are medians
+over the rounds' own ratios. The first step, which has R1, is not among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.contestants import Contestant, environment, machine, median_ratio, take_turns
+from benchmarks.training_contestant import R1_EVERY, Task, pictures
+from comfy_genart_nodes.training.step import Training
+
+CONTESTANT = Path(__file__).with_name("training_contestant.py")
+
+
+def tasks(args: argparse.Namespace) -> list[tuple[str, Task]]:
+    """Name and task of everyone who takes part; ours in fp32 comes first."""
+    common: dict[str, Any] = {
+        "resolution": args.resolution,
+        "channel_base": args.channel_base,
+        "batch": args.batch,
+        "path_length": args.path_length,
+        "device": args.device,
+        "threads": args.threads,
+    }
+    found = [("ours", Task(**common))]
+    if args.bf16:
+        found.append(("ours, bf16", Task(**common, bf16=True)))
+    for folder in args.reference:
+        name, common["reference"] = folder.resolve().name, str(folder.resolve())
+        if not (folder / "training" / "loss.py").exists():
+            sys.exit(f"{folder} is no checkout of stylegan2-ada-pytorch.")
+        found.append((f"{name}, own phases", Task(**common, own_loss=True)))
+        if not args.path_length:
+            found.append((f"{name}, our phases", Task(**common)))
+    return found
+
+
+def measure(args: argparse.Namespace) -> list[str]:
+    """Rows of the table."""
+    own = environment(args.retain_heap)
+    taking_part = [
+        Contestant(name, CONTESTANT, [json.dumps(asdict(task))], own) for name, task in tasks(args)
+    ]
+    take_turns(taking_part, args.rounds * R1_EVERY)
+    for contestant in taking_part:
+        contestant.finish()
+    ours = rounds(taking_part[0])
+    rows = []
+    for contestant in taking_part:
+        per_picture = statistics.median(rounds(contestant)) / (R1_EVERY * args.batch)
+        cells = (
+            contestant.name,
+            f"{1000 * per_picture:.1f}",
+            f"{1 / per_picture:.3f}",
+            f"{median_ratio(rounds(contestant), ours):.2f}",
+            f"{contestant.first:.1f}",
+            f"{contestant.peak / 2**20:.0f}",
+        )
+        rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def rounds(contestant: Contestant) -> list[float]:
+    """Seconds of each round of steps."""
+    steps = contestant.seconds
+    return [sum(steps[i : i + R1_EVERY]) for i in range(0, len(steps), R1_EVERY)]
+
+
+def profile(args: argparse.Namespace) -> None:
+    """Print where the time of ours goes, in a step with R1 and in one without."""
+    torch.set_num_threads(args.threads)
+    task = tasks(args)[0][1]
+    training = Training(task.config, pictures(task), torch.device(args.device), "fp32")
+    for kind in ("with R1", "without"):
+        with torch.profiler.profile() as seen:
+            training.advance()
+        print(f"\nA step {kind}: where the time goes")
+        print(seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=15))
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--reference", type=Path, action="append", default=[], metavar="DIR")
+    parser.add_argument("--resolution", type=int, default=256)
+    parser.add_argument("--channel-base", type=int, default=16384)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--path-length", type=float, default=0.0, help="its weight; 0 for none")
+    parser.add_argument("--rounds", type=int, default=3, help=f"of {R1_EVERY} steps")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="ours in bf16, too")
+    parser.add_argument(
+        "--retain-heap",
+        action="store_true",
+        help="let every process keep freed memory (glibc), as a trainer of ours always does",
+    )
+    parser.add_argument("--profile", action="store_true", help="only print where our time goes")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print the table."""
+    args = arguments()
+    print(
+        f"{machine(args.device, args.threads, args.retain_heap)}; {args.resolution}x"
+        f"{args.resolution}, channel base {args.channel_base}, batch {args.batch}, path length "
+        f"{args.path_length or 'off'}, fp32 where not said otherwise, {args.rounds} rounds\n",
+        flush=True,
+    )
+    if args.profile:
+        profile(args)
+        return
+    print("| contestant | s/kimg | pictures/s | x ours | first step, s | peak MB |")
+    print("|---|---|---|---|---|---|", flush=True)
+    print("\n".join(measure(args)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
