@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from comfy_genart_nodes.training.config import TrainConfig
+from comfy_genart_nodes.training.recipes import settings
 from comfy_genart_nodes.training.step import Training
 from comfy_genart_nodes.training.team import join
 
-CONFIG = TrainConfig(
-    resolution=32, batch=16, channel_base=256, channel_max=16, z_dim=16, w_dim=16, mirror=True
-)
+SIZES = {"resolution": 32, "channel_base": 256, "channel_max": 16, "z_dim": 16, "w_dim": 16}
+CONFIG = settings("stylegan2-ada", batch=16, mirror=True, **SIZES)
 
 
 def main() -> None:

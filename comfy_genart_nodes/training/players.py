@@ -27,8 +27,8 @@ class Players(ABC):
     discriminator: nn.Module
 
     @abstractmethod
-    def make(self, w: Tensor, noise: Noise) -> Tensor:
-        """`w [n, w_dim]` to pictures `[n, img_channels, side, side]`, with gradients."""
+    def make(self, ws: Tensor, noise: Noise) -> Tensor:
+        """`ws [n, num_ws, w_dim]` to pictures `[n, img_channels, side, side]`, with gradients."""
 
     @abstractmethod
     def score(self, pictures: Tensor, classes: Tensor | None) -> Tensor:
@@ -62,9 +62,8 @@ class StyleGAN2Players(Players):
         initialise(self.generator, seed)
         initialise(self.discriminator, seed + 1)
 
-    def make(self, w: Tensor, noise: Noise) -> Tensor:
-        """Every layer takes the same w."""
-        ws = w[:, None].expand(-1, self.generator.spec.num_ws, -1)
+    def make(self, ws: Tensor, noise: Noise) -> Tensor:
+        """Synthesis."""
         return self.generator.synthesis(ws, noise)
 
     def score(self, pictures: Tensor, classes: Tensor | None) -> Tensor:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..gan.networks.generator import Generator, Look, Noise
-from . import losses
+from . import ada, losses
 from .augment import augment
 from .config import TrainConfig
 from .draws import Draws, generator
@@ -23,6 +23,8 @@ from .team import Team
 
 # Lazy regularisation (Karras et al. 2020, section 3.1); R3GAN's penalties act at every step.
 PENALTY_EVERY = {"logistic": 16, "minimax": 16, "hinge": 16, "r3gan": 1}
+PATHS_EVERY = 4  # likewise, of path lengths
+ADAPT_EVERY = 4  # steps, of ADA's p
 EMA_RAMP_UP = 0.05  # the moving average is never longer than this part of the run so far
 GROUP = 4  # pictures that the discriminator compares with each other, never divided
 _DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
@@ -88,6 +90,8 @@ class Training:
         self.step = 0
         self.rate_factor = 1.0
         self._kept: Tensor | None = None
+        self.path_mean = torch.zeros([], device=device, dtype=self.dtype)
+        self.ada = torch.zeros(2)  # p, and the sum of mean signs since it last moved
         self.share = self.team.share(config.batch)
         self.micro = len(self.share)
         self.players = players(config, self.classes)
@@ -119,6 +123,8 @@ class Training:
         self.step += 1
         self._average()
         self.team.sum(list(report.values()))
+        if self.config.ada_target is not None:
+            self._adapt(report)
         return report
 
     def slow_down(self, factor: float) -> None:
@@ -174,6 +180,8 @@ class Training:
                 with self._autocast():
                     fake, _ = self._generate(draws)
             self._criticise(fake, draws, report)
+        if self.config.path_length and self.step % PATHS_EVERY == 0:
+            self._even_paths(report)
         self._learn(self.adam_g)
         return report
 
@@ -195,6 +203,8 @@ class Training:
         adam.zero_grad()
 
     def _augment(self, x: Tensor, draws: Draws, purpose: str) -> Tensor:
+        if self.config.ada_target is not None:
+            return ada.augment(x, float(self.ada[0]), draws, purpose)
         return augment(x, self.config.augment, draws, purpose)
 
     def _generate(self, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -202,7 +212,11 @@ class Training:
         z = draws.normal("z", self.config.z_dim).to(self.device, self.dtype)
         w = self.g.map(z, self._imagined(draws))
         noise = Noise("random", generators=draws.generators("noise"))
-        return self.players.make(w, noise), w
+        return self.players.make(self._every_layer(w), noise), w
+
+    def _every_layer(self, w: Tensor) -> Tensor:
+        """`w [n, w_dim]` for each layer, `[n, num_ws, w_dim]`."""
+        return w[:, None].expand(-1, self.g.spec.num_ws, -1)
 
     def _imagined(self, draws: Draws) -> Tensor | None:
         """The classes of generated pictures: as frequent as among the real ones."""
@@ -229,7 +243,7 @@ class Training:
     def _discriminate(self, fake: Tensor, draws: Draws, report: dict[str, Tensor]) -> None:
         """Gather the discriminator's gradients, with R1 (at what it sees) every few steps."""
         every = PENALTY_EVERY[self.config.loss]
-        penalised = self.step % every == 0
+        penalised = self.config.r1_weight > 0 and self.step % every == 0
         share = len(draws.part) / draws.total
         with self._autocast():
             pictures, classes = self._real(draws)
@@ -241,6 +255,8 @@ class Training:
             score_fake = self.players.score(fake, self._imagined(draws))
             loss = self.loss.discriminator(score_real, score_fake)
             note(report, share, loss_d=loss, real=score_real.mean(), fake=score_fake.mean())
+            if self.config.ada_target is not None:
+                note(report, share, signs=score_real.sign().mean())
             if penalised:
                 r1 = losses.r1_penalty(real, score_real)
                 note(report, share, r1=r1)
@@ -261,6 +277,35 @@ class Training:
         note(report, share, loss_g=loss)
         (loss * share).backward()
 
+    def _even_paths(self, report: dict[str, Tensor]) -> None:
+        """Gather gradients towards steps in w that change every picture alike."""
+        moved = torch.zeros_like(self.path_mean)
+        for piece in parts(self.share, self.micro):
+            draws = self._draws(piece)
+            share = len(piece) / self.config.batch
+            with self._autocast():
+                z = draws.normal("path z", self.config.z_dim).to(self.device, self.dtype)
+                ws = self._every_layer(self.g.map(z, self._imagined(draws)))
+                noise = Noise("random", generators=draws.generators("path noise"))
+                made = self.players.make(ws, noise)
+                direction = draws.normal("path direction", *made.shape[1:]).to(made)
+                uneven, mean = losses.path_length_penalty(made, ws, self.path_mean, direction)
+            moved += mean * share
+            note(report, share, path=uneven.mean())
+            (uneven.mean() * (share * self.config.path_length * PATHS_EVERY)).backward()
+        self.team.sum([moved])
+        self.path_mean = moved
+
+    def _adapt(self, report: dict[str, Tensor]) -> None:
+        """Let ADA's p follow the signs of the scores of real pictures."""
+        self.ada[1] += report.pop("signs").to(self.ada)
+        if self.step % ADAPT_EVERY == 0:
+            p, signs = float(self.ada[0]), float(self.ada[1]) / ADAPT_EVERY
+            assert self.config.ada_target is not None
+            seen = ADAPT_EVERY * self.config.batch
+            self.ada = torch.tensor([ada.adapted(p, signs, self.config.ada_target, seen), 0.0])
+        report["ada_p"] = self.ada[0]
+
     @torch.no_grad()
     def _rivals(self, draws: Draws) -> Tensor:
         """Scores of the real pictures that generated ones are paired with."""
@@ -280,7 +325,7 @@ class Training:
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a checkpoint must hold, by name."""
-        found: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {"path_mean": self.path_mean, "ada": self.ada}
         for prefix, network in self._networks():
             found |= {f"{prefix}.{name}": t for name, t in network.state_dict().items()}
         for prefix, adam, learning in self._optimisers():
@@ -300,6 +345,9 @@ class Training:
                     key: self._like(stored[f"{key}.{name}"], parameter)
                     for key in ("step", "exp_avg", "exp_avg_sq")
                 }
+        # Runs from before these had neither.
+        self.path_mean = tensors.get("path_mean", self.path_mean).to(self.device)
+        self.ada = tensors.get("ada", self.ada)
         self.step = step
 
     def _like(self, value: Tensor, parameter: nn.Parameter) -> Tensor:
