@@ -1,0 +1,103 @@
+"""What a person wants to know of a run at work, or of one that has ended, as text."""
+
+import time
+from typing import Any
+
+from .curves import Curve, curves
+from .run_folder import RunFolder
+from .trainer import spent_seconds
+
+NEWS = 6
+RECENT = 20  # reports, for the speed
+_EVERYDAY = ("progress", "samples", "checkpoint", "measures")
+_MEASURES = ("kid", "precision", "recall", "density", "coverage", "copying")
+_SAID = {
+    "started": "started",
+    "resumed": "went on",
+    "stopped": "stopped; what it reached is kept",
+    "finished": "finished",
+    "failed": "failed",
+    "unreadable": "a checkpoint could not be read, the one before was taken",
+    "rate_lowered": "losses went astray; went back and lowered the learning rate",
+    "micro_batch": "memory was short; the batch is now worked on in parts",
+}
+
+
+def headline(run: RunFolder) -> str:
+    """How a run stands, in one line."""
+    config, events = run.config, run.events()
+    kimg = max((event.get("kimg", 0) for event in events[-RECENT:]), default=0)
+    whole = config.last_step * config.batch / 1000
+    done = f"{kimg:.4g} of {whole:.6g} kimg ({100 * kimg / whole:.0f} %)"
+    return f"{run.path.name}: {_state(run, events)}, {done}"
+
+
+def describe(run: RunFolder) -> str:
+    """How a run stands, how fast it is and what it measured last; then its latest news."""
+    events = run.events()
+    found = curves(events)
+    lines = [headline(run), _pace(run, events, found), _losses(found), _measures(found)]
+    news = [event for event in events if event["event"] not in _EVERYDAY]
+    lines += [_told(event) for event in news[-NEWS:]]
+    return "\n".join(line for line in lines if line)
+
+
+def duration(seconds: float) -> str:
+    """A time in its largest unit that says something."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _state(run: RunFolder, events: list[dict[str, Any]]) -> str:
+    if run.training:
+        return "training"
+    last = events[-1]["event"] if events else "begun"
+    if run.finished:
+        return "finished"
+    if last == "failed":
+        return "failed"
+    return "stopped" if last in ("begun", "stopped", "finished") else "ended without a word"
+
+
+def _pace(run: RunFolder, events: list[dict[str, Any]], found: dict[str, Curve]) -> str:
+    """Step, speed, time left, time spent."""
+    config, step = run.config, max((event.get("step", 0) for event in events[-RECENT:]), default=0)
+    spent = spent_seconds(events)
+    words = [f"step {step}"]
+    speeds = found.get("pictures_per_second", Curve()).values[-RECENT:]
+    if speeds and run.training:
+        speed = sum(speeds) / len(speeds)
+        left = (config.last_step - step) * config.batch / max(speed, 1e-9)
+        if config.hours is not None:
+            left = min(left, max(0.0, config.hours * 3600 - spent))
+        words += [f"{speed:.3g} pictures/s", f"about {duration(left)} to go"]
+    return ", ".join([*words, f"trained for {duration(spent)}"])
+
+
+def _losses(found: dict[str, Curve]) -> str:
+    named = {"loss_g": "loss G", "loss_d": "loss D", "real": "score of real pictures"}
+    named |= {"fake": "of generated ones", "ada_p": "ADA p"}
+    words = [
+        f"{label} {found[name].values[-1]:.3g}" for name, label in named.items() if name in found
+    ]
+    return ", ".join(words)
+
+
+def _measures(found: dict[str, Curve]) -> str:
+    words = [f"{name} {found[name].values[-1]:.3g}" for name in _MEASURES if name in found]
+    if "kid" in found:
+        kid = found["kid"]
+        best = min(range(len(kid.values)), key=kid.values.__getitem__)
+        words.append(f"best kid {kid.values[best]:.3g} at {kid.kimg[best]:.4g} kimg")
+    return ", ".join(words)
+
+
+def _told(event: dict[str, Any]) -> str:
+    """One of the news, with its time and reason."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(event["time"]))
+    at = f" at {event['kimg']:.4g} kimg" if "kimg" in event else ""
+    why = "".join(f": {event[name]}" for name in ("file", "reason") if name in event)
+    return f"{when}  {_SAID.get(event['event'], event['event'])}{at}{why}"
