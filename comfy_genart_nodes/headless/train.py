@@ -7,6 +7,7 @@ import dataclasses
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     kinds = train.add_subparsers(required=True, metavar="KIND")
     gan = kinds.add_parser(
         "gan",
-        help="a StyleGAN2",
-        description="Train a StyleGAN2 on a folder of pictures. Ctrl-C writes a checkpoint and "
-        "stops; the same command goes on. Only --kimg and --steps may change in between.",
+        help="a GAN",
+        description="Train a GAN on a folder or zip file of pictures. Ctrl-C writes a checkpoint "
+        "and stops; the same command goes on. Only stop rules, and how often and how many "
+        "checkpoints and samples are kept, may change in between. Started by torchrun, the "
+        "processes share every batch.",
     )
     gan.add_argument("data", type=Path, metavar="DATA", help="folder or zip file of pictures")
     gan.add_argument("--run", required=True, metavar="NAME", help="name of the run")
@@ -42,7 +45,6 @@ def _positive(text: str) -> int:
 
 
 _HELP = {
-    "recipe": "the name of the settings, kept with the run",
     "family": "of the generator: stylegan2, fastgan or dcgan",
     "loss": "logistic, minimax, hinge or r3gan",
     "resolution": "side of the square pictures, 32 to 1024",
@@ -87,42 +89,50 @@ _TYPES: dict[str, type] = {
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """An option for every setting of a run, with its default."""
+    """The recipe, and an option for every setting that differs from it."""
     from ..training.config import TrainConfig
+    from ..training.recipes import RECIPES
 
+    parser.add_argument(
+        "--recipe",
+        choices=("auto", *RECIPES),
+        default="stylegan2",
+        help="settings that go well together; auto looks at the pictures (default: stylegan2)",
+    )
     for field in dataclasses.fields(TrainConfig):
         if field.name not in _HELP:
             continue
         option, text = "--" + field.name.replace("_", "-"), _HELP[field.name]
-        if field.type == "bool" or field.type is bool:
-            parser.add_argument(option, action="store_true", help=text)
+        if field.type in ("bool", bool):
+            parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=text)
             continue
         default: Any = field.default
-        kind = _TYPES.get(field.name, type(default))
+        kind: Callable[[str], Any] = _TYPES.get(field.name, type(default))
         if field.name == "augment":
-            kind, default = str, ",".join(default)
-        shown = "" if default is None else f" (default: {default})"
-        parser.add_argument(option, type=kind, default=default, metavar="X", help=text + shown)
+            kind, default = _words, ",".join(default)
+        shown = "" if default is None else f" (without a recipe's: {default})"
+        parser.add_argument(
+            option, type=kind, default=argparse.SUPPRESS, metavar="X", help=text + shown
+        )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = (word.strip() for word in text.split(","))
+    return tuple(word for word in words if word and word != "none")
 
 
 def _train_gan(args: argparse.Namespace) -> int:
-    from ..training.config import TrainConfig
-    from ..training.picture_sets import open_pictures
-    from ..training.run_folder import prepare, runs_folder
+    from ..training.run_folder import RunFolder, runs_folder
+    from ..training.team import join
     from ..training.trainer import train
 
-    values = {name: getattr(args, name) for name in _HELP}
-    words = [word.strip() for word in args.augment.split(",")]
-    values["augment"] = tuple(word for word in words if word and word != "none")
-    config = TrainConfig(**values)
-    device = args.device or best_device()
+    team = join()
     base = (args.base or default_base()).expanduser().absolute()
-    pictures = open_pictures(args.data)
-    run = prepare(runs_folder(base / "output"), args.run, pictures, config, device, args.threads)
-    print(f"run folder: {run.path}")
-    for name in run.data["skipped"]:
-        print(f"skipped, cannot be read: {name}")
-
+    runs = runs_folder(base / "output")
+    if team.first:
+        _prepare(args, runs)
+    team.totals(0.0)  # the others wait for the folder
+    run = RunFolder(runs / args.run)
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
@@ -130,8 +140,29 @@ def _train_gan(args: argparse.Namespace) -> int:
     if outcome == "stopped":
         print("genart: stopped; the same command goes on", file=sys.stderr)
         return 130
-    print(f"checkpoint: {run.checkpoints[-1]}")
+    if team.first:
+        print(f"checkpoint: {run.checkpoints[-1]}")
     return 0
+
+
+def _prepare(args: argparse.Namespace, runs: Path) -> None:
+    """Begin the run, or open it with new stop rules."""
+    from ..training import recipes
+    from ..training.config import TrainConfig
+    from ..training.picture_sets import open_pictures
+    from ..training.run_folder import prepare
+
+    pictures = open_pictures(args.data)
+    given = {name: getattr(args, name) for name in _HELP if hasattr(args, name)}
+    recipe = args.recipe
+    if recipe == "auto":
+        side = given.get("resolution", TrainConfig.resolution)
+        recipe = recipes.auto(len(pictures), side, parent=False)
+    config = recipes.settings(recipe, **given)
+    run = prepare(runs, args.run, pictures, config, args.device or best_device(), args.threads)
+    print(f"run folder: {run.path}")
+    for name in run.data["skipped"]:
+        print(f"skipped, cannot be read: {name}")
 
 
 def best_device() -> str:
