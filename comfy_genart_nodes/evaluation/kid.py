@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
+from .bootstrap import interval, resamples
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
@@ -88,3 +89,43 @@ def kid_subsets(
         values.append(kid(one, two))
     result = torch.tensor(values, dtype=torch.float64)
     return float(result.mean()), float(result.std(correction=0))
+
+
+def kid_interval(
+    features_a: Tensor, features_b: Tensor, *, generator: torch.Generator, draws: int = 1000
+) -> tuple[float, float]:
+    """A 95 % interval of `kid`, by the bootstrap over the pictures of both sets.
+
+    A picture that is drawn twice is not compared with itself, which would raise every figure.
+    Where both sets come from one source the interval is wider than it need be (the estimate is
+    degenerate there: Arcones & Giné 1992), so that it errs on the side of "no difference".
+
+    Args:
+        features_a: `[n, d]`.
+        features_b: `[m, d]`.
+        generator: a CPU generator.
+        draws: of the bootstrap.
+
+    Returns:
+        Its low and its high end.
+
+    Raises:
+        GenartError: as for `kid`.
+    """
+    a, b = _checked(features_a, features_b), _checked(features_b, features_a)
+    weights_a = resamples(len(a), draws, generator).to(a.device)
+    weights_b = resamples(len(b), draws, generator).to(b.device)
+    between = ((weights_a @ _kernel(a, b)) * weights_b).sum(1) / (len(a) * len(b))
+    spread = _within(weights_a, _kernel(a, a)) + _within(weights_b, _kernel(b, b)) - 2 * between
+    return interval(spread)
+
+
+def _within(weights: Tensor, kernel: Tensor) -> Tensor:
+    """Mean kernel `[draws]` between different pictures of one set, each as often as it was drawn.
+
+    A draw of one picture alone has no pairs; its mean is taken as 0 / 1.
+    """
+    squares = weights.square()
+    pairs = weights.sum(1).square() - squares.sum(1)
+    total = ((weights @ kernel) * weights).sum(1) - squares @ kernel.diagonal()
+    return total / pairs.clamp(min=1)

@@ -17,7 +17,7 @@ but is no proof of copying. Read both calibrations, and look at the pictures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import GenartError
+from .distances import strips
+
+SAME = 1e-6  # cosine distance of features of one picture, computed twice in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +43,10 @@ class Nearest:
     distance: Tensor
 
 
-def _distances(a: Tensor, b: Tensor) -> Tensor:
-    """Cosine distances `[n, m]`, in float64: in float32 twins drown in rounding."""
-    return (1 - F.normalize(a.double()) @ F.normalize(b.double()).T).clamp(min=0)
+def _strips(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Cosine distances `[rows, m]` by strips, in float64: in float32 twins drown in rounding."""
+    for part, squared in strips(F.normalize(a.double()), F.normalize(b.double())):
+        yield part, squared / 2
 
 
 def nearest(samples: Tensor, training: Tensor, k: int = 1) -> Nearest:
@@ -58,8 +62,10 @@ def nearest(samples: Tensor, training: Tensor, k: int = 1) -> Nearest:
     """
     if k > len(training):
         raise GenartError(f"Asked for {k} neighbours among {len(training)} training pictures.")
-    distance, index = _distances(samples, training).topk(k, dim=1, largest=False)
-    return Nearest(index, distance)
+    found = [d.topk(k, dim=1, largest=False) for _, d in _strips(samples, training)]
+    if not found:
+        return Nearest(torch.empty(0, k, dtype=torch.long), torch.empty(0, k).double())
+    return Nearest(torch.cat([f.indices for f in found]), torch.cat([f.values for f in found]))
 
 
 def leave_one_out(training: Tensor, groups: Sequence[int] | None = None) -> Tensor:
@@ -79,9 +85,29 @@ def leave_one_out(training: Tensor, groups: Sequence[int] | None = None) -> Tens
     labels = torch.arange(len(training)) if groups is None else torch.as_tensor(groups)
     if len(labels.unique()) < 2:
         raise GenartError("The copying check needs at least two different training pictures.")
-    distances = _distances(training, training)
-    alike = (labels[:, None] == labels[None, :]).to(distances.device)
-    return distances.masked_fill(alike, torch.inf).min(dim=1).values
+    labels = labels.to(training.device)
+    return torch.cat(
+        [
+            distance.masked_fill(labels[part, None] == labels, torch.inf).min(dim=1).values
+            for part, distance in _strips(training, training)
+        ]
+    )
+
+
+def repeats(training: Tensor) -> list[int]:
+    """Groups for `leave_one_out` in which the same picture under several names is one picture.
+
+    Args:
+        training: Features `[m, d]`.
+
+    Returns:
+        For each picture the index of the first that equals it.
+    """
+    first: list[int] = []
+    for part, distance in _strips(training, training):
+        same = (distance < SAME).int()
+        first += [min(i, int(j)) for i, j in enumerate(same.argmax(1).tolist(), part.start)]
+    return first
 
 
 def copying_percentile(distance: Tensor, calibration: Tensor) -> Tensor:

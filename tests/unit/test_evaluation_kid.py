@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.evaluation.kid import kid, kid_subsets
+from comfy_genart_nodes.evaluation.kid import kid, kid_interval, kid_subsets
 
 
 def normal(n: int, d: int = 16, seed: int = 0, shift: float = 0.0) -> torch.Tensor:
@@ -72,3 +72,22 @@ def test_other_features_and_too_large_subsets_are_refused() -> None:
         kid(normal(9, d=16), normal(9, d=8))
     with pytest.raises(GenartError, match="subset size"):
         kid_subsets(normal(9), normal(9), subsets=1, subset_size=10, generator=torch.Generator())
+
+
+def test_intervals_hold_the_true_distance_and_zero_where_there_is_none() -> None:
+    for shift, least in ((0.5, 85), (0.0, 93)):
+        true = kid(normal(3000, seed=1, shift=shift), normal(3000, seed=2)) if shift else 0.0
+        held = 0
+        for i in range(100):
+            a, b = normal(60, seed=100 + i, shift=shift), normal(50, seed=900 + i)
+            low, high = kid_interval(a, b, generator=torch.Generator().manual_seed(i), draws=300)
+            held += low <= true <= high
+        assert held >= least, shift
+
+
+def test_a_picture_drawn_twice_is_not_compared_with_itself() -> None:
+    """With self-pairs, draws from one source would lie above 0 throughout."""
+    a, b = normal(30, seed=5), normal(30, seed=6)
+    low, high = kid_interval(a, b, generator=torch.Generator().manual_seed(0))
+    assert low < kid(a, b) < high
+    assert (low + high) / 2 == pytest.approx(kid(a, b), abs=(high - low) / 4)

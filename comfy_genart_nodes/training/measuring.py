@@ -1,0 +1,171 @@
+"""Measures of a run while it trains: what its generator makes, against pictures kept apart.
+
+Features of the run's own pictures are computed once and kept in its folder, in
+`features.safetensors`. That file may be removed: it is made again.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import GenartError
+from ..evaluation.features import Backbone, Features
+from ..evaluation.measures import LEAST, calibration, measure
+from ..gan import checkpoint
+from .draws import generator
+
+FILE = "features.safetensors"
+MOST_TRAINING = 5000  # pictures that copies are looked for among
+MADE = 500
+BATCH = 32
+STORED = {"held_out", "training", "calibrated"}
+
+
+def held_out(count: int, wanted: int, seed: int) -> list[int]:
+    """Which pictures are kept apart for measures, and never trained on.
+
+    Args:
+        count: pictures there are.
+        wanted: how many to keep apart; 0 for none. Those of a smaller number are among those of a
+            larger one.
+        seed: the run's.
+
+    Returns:
+        Their indices, ascending; a function of the arguments alone.
+
+    Raises:
+        GenartError: too few to measure with, or more than half of all.
+    """
+    if wanted == 0:
+        return []
+    if count < 2 * LEAST:
+        raise GenartError(
+            f"Measuring needs at least {2 * LEAST} pictures, half of them to train on, and there "
+            f"are {count}; add pictures, or measure nothing (held_out 0)."
+        )
+    if not LEAST <= wanted <= count // 2:
+        raise GenartError(
+            f"{wanted} of {count} pictures cannot be held out; choose {LEAST} to {count // 2}, "
+            "or 0 for none."
+        )
+    places = torch.randperm(count, generator=generator(seed, 0, "held out"))
+    return sorted(places[:wanted].tolist())
+
+
+class Measuring:
+    """Measures one run, again and again in the same way.
+
+    Args:
+        folder: the run's; features are kept there.
+        pictures: uint8 `[n, 3, h, w]`, may be memory-mapped.
+        apart: indices of the pictures that are not trained on, from `held_out`.
+        device: where features are computed.
+        make: pictures `[len(numbers), 3, h, w]` in -1..1 of the fixed latents with these numbers;
+            the same latents at every call.
+        seed: the run's.
+        backbone: what sees the pictures; None for EfficientNet-Lite0.
+        made: how many pictures to make each time.
+        progress: called with (done, total) after every batch of pictures; may raise to stop.
+
+    Raises:
+        GenartError: the ImageNet features are not installed (the sentence says how), or there are
+            too few pictures.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        pictures: np.ndarray,
+        apart: list[int],
+        device: torch.device,
+        make: Callable[[range], Tensor],
+        *,
+        seed: int = 0,
+        backbone: Backbone | None = None,
+        made: int = MADE,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self.path, self.pictures, self.make = folder / FILE, pictures, make
+        self.seed, self.made, self.progress = seed, made, progress
+        if min(len(apart), len(pictures) - len(apart), made) < LEAST:
+            raise GenartError(
+                f"Measuring needs at least {LEAST} pictures held out, {LEAST} to train on and "
+                f"{LEAST} made, and has {len(apart)}, {len(pictures) - len(apart)} and {made}."
+            )
+        self.apart, self.known = apart, self._known()
+        self.backbone = Features(device) if backbone is None else backbone
+        self._features: dict[str, Tensor] = {}
+
+    def __call__(self) -> dict[str, Any]:
+        """Make pictures and measure them.
+
+        Every call makes the same latents' pictures and draws the same intervals: figures of two
+        moments differ because the generator did.
+
+        Returns:
+            What `evaluation.measures.measure` gives, and "backbone", the name of the features.
+
+        Raises:
+            GenartError: the made pictures' features are not numbers, or the disk is full.
+        """
+        own = self._own()
+        made = self._seen(self._made, self.made)
+        figures = measure(
+            made,
+            own["held_out"],
+            own["training"],
+            generator=generator(self.seed, 0, "measures"),
+            calibrated=own["calibrated"],
+        )
+        return {**figures, "backbone": self.backbone.name}
+
+    def _known(self) -> list[int]:
+        """The training pictures that copies are looked for among, ascending."""
+        trained = sorted(set(range(len(self.pictures))) - set(self.apart))
+        order = torch.randperm(len(trained), generator=generator(self.seed, 0, "known"))
+        return sorted(trained[i] for i in order[:MOST_TRAINING].tolist())
+
+    def _own(self) -> dict[str, Tensor]:
+        """Features of the run's own pictures, from the file where it fits."""
+        if self._features:
+            return self._features
+        header = {
+            "backbone": self.backbone.name,
+            "held_out": self.apart,
+            "pictures": list(self.pictures.shape),
+            "seed": self.seed,
+        }
+        try:
+            fits = header.items() <= checkpoint.read_header(self.path).items()
+            stored = checkpoint.read(self.path) if fits else {}
+        except GenartError:  # not there, or damaged
+            stored = {}
+        if set(stored) != STORED:
+            known = self._seen(lambda part: self._real(self.known, part), len(self.known))
+            apart = self._seen(lambda part: self._real(self.apart, part), len(self.apart))
+            stored = {"held_out": apart, "training": known, "calibrated": calibration(known)}
+            checkpoint.write(self.path, stored, header)
+        self._features = stored
+        return stored
+
+    def _seen(self, pictures: Callable[[range], Tensor], count: int) -> Tensor:
+        """Features `[count, d]` of pictures that are there a batch at a time."""
+        found = []
+        for start in range(0, count, BATCH):
+            part = range(start, min(start + BATCH, count))
+            found.append(self.backbone(pictures(part)).float().cpu())
+            self.progress(part.stop, count)
+        return torch.cat(found)
+
+    def _real(self, indices: list[int], part: range) -> Tensor:
+        batch = np.stack([self.pictures[indices[place]] for place in part])
+        return torch.from_numpy(batch).float() / 127.5 - 1
+
+    def _made(self, part: range) -> Tensor:
+        """Made pictures as a file of 8 bits would hold them, like the real ones."""
+        pictures = self.make(part).float().clamp(-1, 1)
+        return ((pictures + 1) * 127.5).round() / 127.5 - 1
