@@ -3,10 +3,14 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import GenartError, check_choice
 from ..gan.networks.stylegan2_spec import StyleGAN2Spec
+
+if TYPE_CHECKING:
+    from ..gan.networks.dcgan import DCGANSpec
+    from ..gan.networks.fastgan import FastGANSpec
 
 POLICIES = ("colour", "translation", "cutout")
 FAMILIES = ("stylegan2", "fastgan", "dcgan")
@@ -16,6 +20,8 @@ STOP_RULES = ("kimg", "steps", "hours", "plateau_kimg")
 CHANGEABLE = (*STOP_RULES, "checkpoint_kimg", "sample_kimg", "keep_last", "keep_best")
 
 
+# FastGAN's widths at each side, in shares of 64 (Liu et al. 2021's code has them, its paper not).
+_FASTGAN = {4: 16, 8: 8, 16: 4, 32: 2, 64: 2, 128: 1, 256: 0.5, 512: 0.25, 1024: 0.125}
 _LEAST = {
     "steps": 1,
     "hours": 0.001,
@@ -129,17 +135,40 @@ class TrainConfig:
             raise GenartError("plateau_kimg watches the KID: set measure_kimg too.")
         self.generator_spec()
 
-    def generator_spec(self, classes: int = 0) -> StyleGAN2Spec:
-        """The generator's, for so many classes."""
-        return StyleGAN2Spec(
-            resolution=self.resolution,
-            c_dim=classes,
-            z_dim=self.z_dim,
-            w_dim=self.w_dim,
-            channel_base=self.channel_base or 64 * self.resolution,
-            channel_max=self.channel_max,
-            mapping_layers=self.mapping_layers,
-        )
+    def generator_spec(self, classes: int = 0) -> "StyleGAN2Spec | FastGANSpec | DCGANSpec":
+        """The generator's, for so many classes.
+
+        Raises:
+            GenartError: when the family knows no classes, or not this side.
+        """
+        base = self.channel_base or 64 * self.resolution
+        if self.family == "stylegan2":
+            return StyleGAN2Spec(
+                resolution=self.resolution,
+                c_dim=classes,
+                z_dim=self.z_dim,
+                w_dim=self.w_dim,
+                channel_base=base,
+                channel_max=self.channel_max,
+                mapping_layers=self.mapping_layers,
+            )
+        if classes:
+            raise GenartError(f"A {self.family} knows no classes: take a StyleGAN2 for them.")
+        sides = [4 << i for i in range(9) if 4 << i <= self.resolution]
+        if sides[-1] != self.resolution:
+            raise GenartError(
+                f"A {self.family} makes pictures of side 64, 128, 256, ..., not {self.resolution}."
+            )
+        # Imported here: they bring torch, which a command's help can do without.
+        if self.family == "dcgan":
+            from ..gan.networks.dcgan import DCGANSpec
+
+            widths = tuple(min(base // (2 * side), self.channel_max) for side in sides[:-1])
+            return DCGANSpec(widths=widths, z_dim=self.z_dim)
+        from ..gan.networks.fastgan import FastGANSpec
+
+        widths = tuple(max(1, round(base / self.resolution * _FASTGAN[side])) for side in sides)
+        return FastGANSpec(widths=widths, z_dim=self.z_dim)
 
     @property
     def r1_weight(self) -> float:

@@ -241,6 +241,15 @@ def open_run(runs: Path, name: str) -> RunFolder:
     return RunFolder(path)
 
 
+def mark(runs: Path, name: str) -> str:
+    """Changes with everything that a run records, and when its training begins or ends."""
+    try:
+        run = open_run(runs, name)
+        return f"{run.events_from(0)[1]} {run.training}"
+    except GenartError as error:
+        return str(error)
+
+
 def _write_json(path: Path, value: object) -> None:
     with written(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")

@@ -89,7 +89,7 @@ class Training:
         self.loss = losses.LOSSES[config.loss]
         self.step = 0
         self.rate_factor = 1.0
-        self._kept: Tensor | None = None
+        self._kept: list[Tensor] | None = None
         self.path_mean = torch.zeros([], device=device, dtype=self.dtype)
         self.ada = torch.zeros(2)  # p, and the sum of mean signs since it last moved
         self.share = self.team.share(config.batch)
@@ -103,8 +103,8 @@ class Training:
         fixed = set(self.players.frozen(config.freeze_d))
         self.learning = [p for p in self.d.parameters() if p not in fixed]
         self.d.requires_grad_(False)
-        self.adam_g = _adam(list(self.g.parameters()), config.rate)
-        self.adam_d = _adam(self.learning, config.rate)
+        self.adam_g = _adam(list(self.g.parameters()), config.rate, self.players.betas)
+        self.adam_d = _adam(self.learning, config.rate, self.players.betas)
         self.order = Order(len(pictures), config.seed, left_out)
 
     def advance(self) -> dict[str, Tensor]:
@@ -163,7 +163,7 @@ class Training:
             with torch.set_grad_enabled(alone), self._autocast():
                 fake, w = self._generate(draws)
             w_mean += w.detach().sum(dim=0) / self.config.batch
-            self._discriminate(fake.detach(), draws, report)
+            self._discriminate([x.detach() for x in fake], draws, report)
             self._kept = fake if alone else None
         self.team.sum([w_mean])
         self.players.remember(w_mean[None])
@@ -202,12 +202,12 @@ class Training:
         adam.step()
         adam.zero_grad()
 
-    def _augment(self, x: Tensor, draws: Draws, purpose: str) -> Tensor:
+    def _augment(self, pictures: list[Tensor], draws: Draws, purpose: str) -> list[Tensor]:
         if self.config.ada_target is not None:
-            return ada.augment(x, float(self.ada[0]), draws, purpose)
-        return augment(x, self.config.augment, draws, purpose)
+            return [ada.augment(x, float(self.ada[0]), draws, purpose) for x in pictures]
+        return [augment(x, self.config.augment, draws, purpose) for x in pictures]
 
-    def _generate(self, draws: Draws) -> tuple[Tensor, Tensor]:
+    def _generate(self, draws: Draws) -> tuple[list[Tensor], Tensor]:
         """Pictures with gradients to the generator where they are enabled, and their w."""
         z = draws.normal("z", self.config.z_dim).to(self.device, self.dtype)
         w = self.g.map(z, self._imagined(draws))
@@ -226,7 +226,7 @@ class Training:
         places = torch.tensor([self.order.shown[i] for i in likes.tolist()])
         return one_hot(self.labels[places], self.classes).to(self.device, self.dtype)
 
-    def _real(self, draws: Draws) -> tuple[Tensor, Tensor | None]:
+    def _real(self, draws: Draws) -> tuple[list[Tensor], Tensor | None]:
         """Pictures, -1..1, some mirrored where the run asks for it, and their classes."""
         whole = self.order.batch(draws.step, draws.total)
         indices = whole[draws.part.start : draws.part.stop]
@@ -236,38 +236,41 @@ class Training:
             turn = draws.uniform("mirror", 1, 1, 1) < 0.5
             real = torch.where(turn.to(self.device), real.flip(3), real)
         if self.labels is None:
-            return real, None
+            return self.players.views(real), None
         classes = one_hot(self.labels[torch.tensor(indices)], self.classes)
-        return real, classes.to(self.device, self.dtype)
+        return self.players.views(real), classes.to(self.device, self.dtype)
 
-    def _discriminate(self, fake: Tensor, draws: Draws, report: dict[str, Tensor]) -> None:
+    def _discriminate(self, fake: list[Tensor], draws: Draws, report: dict[str, Tensor]) -> None:
         """Gather the discriminator's gradients, with R1 (at what it sees) every few steps."""
         every = PENALTY_EVERY[self.config.loss]
         penalised = self.config.r1_weight > 0 and self.step % every == 0
         share = len(draws.part) / draws.total
         with self._autocast():
             pictures, classes = self._real(draws)
-            real = self._augment(pictures, draws, "augment real").detach()
-            fake = self._augment(fake, draws, "augment fake").detach()
-            real.requires_grad_(penalised)
-            fake.requires_grad_(penalised and self.loss.relative)
-            score_real = self.players.score(real, classes)
+            real = [x.detach() for x in self._augment(pictures, draws, "augment real")]
+            fake = self._augment(fake, draws, "augment fake")
+            real[0].requires_grad_(penalised)
+            fake[0].requires_grad_(penalised and self.loss.relative)
+            score_real, lesson = self.players.study(real, classes, draws)
             score_fake = self.players.score(fake, self._imagined(draws))
             loss = self.loss.discriminator(score_real, score_fake)
             note(report, share, loss_d=loss, real=score_real.mean(), fake=score_fake.mean())
+            if lesson is not None:
+                note(report, share, rebuilt=lesson)
+                loss = loss + lesson
             if self.config.ada_target is not None:
                 note(report, share, signs=score_real.sign().mean())
             if penalised:
-                r1 = losses.r1_penalty(real, score_real)
+                r1 = losses.r1_penalty(real[0], score_real)
                 note(report, share, r1=r1)
                 if self.loss.relative:  # R2: so that the game of pairs converges (R3GAN)
-                    r2 = losses.r1_penalty(fake, score_fake)
+                    r2 = losses.r1_penalty(fake[0], score_fake)
                     note(report, share, r2=r2)
                     r1 = r1 + r2
                 loss = loss + r1 * (self.config.r1_weight / 2 * every)
         (loss * share).backward()
 
-    def _criticise(self, fake: Tensor, draws: Draws, report: dict[str, Tensor]) -> None:
+    def _criticise(self, fake: list[Tensor], draws: Draws, report: dict[str, Tensor]) -> None:
         """Gather the generator's gradients."""
         share = len(draws.part) / draws.total
         with self._autocast():
@@ -287,7 +290,7 @@ class Training:
                 z = draws.normal("path z", self.config.z_dim).to(self.device, self.dtype)
                 ws = self._every_layer(self.g.map(z, self._imagined(draws)))
                 noise = Noise("random", generators=draws.generators("path noise"))
-                made = self.players.make(ws, noise)
+                made = self.players.make(ws, noise)[0]
                 direction = draws.normal("path direction", *made.shape[1:]).to(made)
                 uneven, mean = losses.path_length_penalty(made, ws, self.path_mean, direction)
             moved += mean * share
@@ -400,9 +403,11 @@ def note(report: dict[str, Tensor], share: float, **means: Tensor) -> None:
         report[name] = report[name] + weighted if name in report else weighted
 
 
-def _adam(parameters: list[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+def _adam(
+    parameters: list[nn.Parameter], rate: float, betas: tuple[float, float]
+) -> torch.optim.Optimizer:
     fused = parameters[0].device.type in ("cpu", "cuda")
-    return torch.optim.Adam(parameters, lr=rate, betas=(0.0, 0.99), fused=fused)
+    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=fused)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

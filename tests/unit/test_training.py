@@ -5,7 +5,6 @@ The network is the real one at its smallest, on sixteen coloured squares.
 
 import hashlib
 import itertools
-import json
 import math
 import os
 import signal
@@ -29,7 +28,7 @@ from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.job import TrainerJob
 from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.run_folder import RunFolder, prepare
-from comfy_genart_nodes.training.step import Order, Training
+from comfy_genart_nodes.training.step import Training
 
 CONFIG = TrainConfig(
     resolution=32,
@@ -262,7 +261,7 @@ def test_where_memory_runs_out_fewer_pictures_at_a_time_give_the_same_step(pictu
     score = tight.players.score
 
     def cramped(seen, classes):
-        if len(seen) > 4:
+        if len(seen[0]) > 4:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
         return score(seen, classes)
 
@@ -377,38 +376,6 @@ def test_unreadable_runs_are_named(tmp_path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(GenartError, match="cannot be read"):
         RunFolder(tmp_path)
-
-
-def test_settings_survive_json_and_unknown_ones_are_named():
-    assert TrainConfig.from_json(json.loads(json.dumps(CONFIG.to_json()))) == CONFIG
-    with pytest.raises(GenartError, match="'wings'"):
-        TrainConfig.from_json({"wings": 2})
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"batch": 0},
-        {"kimg": -1.0},
-        {"steps": 0},
-        {"augment": ("blur",)},
-        {"precision": "fp16"},
-        {"rate": float("nan")},
-        {"kimg": float("inf")},
-        {"resolution": 33},
-    ],
-)
-def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(GenartError):
-        replace(CONFIG, **wrong)
-
-
-def test_every_epoch_shows_every_picture_once():
-    order = Order(10, seed=3)
-    places = [i for step in range(5) for i in order.batch(step, 4)]
-    assert sorted(places[:10]) == sorted(places[10:]) == list(range(10))
-    assert places[:10] != places[10:]
-    assert Order(10, seed=3).batch(4, 4) == places[16:]
 
 
 @pytest.mark.parametrize(("precision", "threads"), [("bf16", 2), ("fp32", 2)])

@@ -18,7 +18,7 @@ from .generator import Look, Noise
 from .sizes import check_sizes
 from .unmapped import Unmapped, UnmappedSpec
 
-_SMALL = 128  # side of the second, smaller picture
+SMALL = 128  # side of the second, smaller picture
 
 
 @dataclass(frozen=True)
@@ -198,8 +198,8 @@ class FastGAN(Unmapped):
             setattr(self, f"feat_{side}", Block(width[side // 2], width[side], side))
             if 64 <= side <= 512:
                 setattr(self, f"se_{side}", Excitation(width[side // 16], width[side]))
-        if spec.resolution > _SMALL:
-            self.to_128 = nn.Conv2d(width[_SMALL], spec.img_channels, 1, bias=False)
+        if spec.resolution > SMALL:
+            self.to_128 = nn.Conv2d(width[SMALL], spec.img_channels, 1, bias=False)
         self.to_big = nn.Conv2d(width[spec.resolution], spec.img_channels, 3, padding=1, bias=False)
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -225,8 +225,8 @@ class FastGAN(Unmapped):
                 x = getattr(self, f"se_{side}")(features[side // 16], x)
             features[side] = x
         pictures = [self.to_big(x)]
-        if self.spec.resolution > _SMALL:
-            pictures.append(self.to_128(features[_SMALL]))
+        if self.spec.resolution > SMALL:
+            pictures.append(self.to_128(features[SMALL]))
         return [(each.tanh() if self.spec.tanh else each).float() for each in pictures]
 
     def synthesize(self, ws: Tensor, look: Look) -> Tensor:

@@ -1,0 +1,44 @@
+"""Settings of a run: kept as JSON, refused where impossible; recipes; the order of pictures."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from comfy_genart_nodes.errors import GenartError
+from comfy_genart_nodes.training.config import TrainConfig
+from comfy_genart_nodes.training.step import Order
+
+CONFIG = TrainConfig(resolution=32, batch=4, steps=18, channel_base=128, mirror=True)
+
+
+def test_settings_survive_json_and_unknown_ones_are_named():
+    assert TrainConfig.from_json(json.loads(json.dumps(CONFIG.to_json()))) == CONFIG
+    with pytest.raises(GenartError, match="'wings'"):
+        TrainConfig.from_json({"wings": 2})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch": 0},
+        {"kimg": -1.0},
+        {"steps": 0},
+        {"augment": ("blur",)},
+        {"precision": "fp16"},
+        {"rate": float("nan")},
+        {"kimg": float("inf")},
+        {"resolution": 33},
+    ],
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(GenartError):
+        replace(CONFIG, **wrong)
+
+
+def test_every_epoch_shows_every_picture_once():
+    order = Order(10, seed=3)
+    places = [i for step in range(5) for i in order.batch(step, 4)]
+    assert sorted(places[:10]) == sorted(places[10:]) == list(range(10))
+    assert places[:10] != places[10:]
+    assert Order(10, seed=3).batch(4, 4) == places[16:]
