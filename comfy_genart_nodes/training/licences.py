@@ -1,0 +1,107 @@
+"""Under which licence the pictures of a set are, and whether who is in them agreed.
+
+`licenses.csv` beside the pictures has the columns `path` (a picture, a folder, or `.` for all),
+`license` (an SPDX expression), `consent` (yes or no, may be missing) and any others. The longest
+path that fits a picture speaks for it.
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from ..errors import GenartError
+from .picture_sets import MANIFEST
+
+NONE = "no licence given"
+
+_ID = r"(DocumentRef-[\w.-]+:)?[A-Za-z0-9][A-Za-z0-9.-]*\+?"
+_TERM = rf"\(*\s*{_ID}(\s+WITH\s+{_ID})?\s*\)*"
+_EXPRESSION = re.compile(rf"{_TERM}(\s+(AND|OR)\s+{_TERM})*")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a line of the manifest says.
+
+    Attributes:
+        licence: an SPDX expression, or `NONE`.
+        consent: "yes", "no", or "" where nothing is said.
+    """
+
+    licence: str = NONE
+    consent: str = ""
+
+
+def terms_of(manifest: str, names: Sequence[str]) -> list[Terms]:
+    """What a manifest says of each picture.
+
+    Args:
+        manifest: its text; empty where there is none.
+        names: the pictures'.
+
+    Raises:
+        GenartError: when a line cannot be understood.
+    """
+    lines = _read(manifest) if manifest.strip() else {}
+    return [_nearest(lines, name) for name in names]
+
+
+def _nearest(lines: dict[str, Terms], name: str) -> Terms:
+    path = PurePosixPath(name)
+    on_the_way = (str(each) for each in (path, *path.parents))
+    return next((lines[each] for each in on_the_way if each in lines), Terms())
+
+
+def _read(manifest: str) -> dict[str, Terms]:
+    """Terms by path; the parent of all is "."."""
+    rows = csv.DictReader(manifest.splitlines(), skipinitialspace=True)
+    missing = {"path", "license"} - {(name or "").strip().lower() for name in rows.fieldnames or ()}
+    if missing:
+        raise GenartError(
+            f"{MANIFEST} has no column {sorted(missing)[0]!r}: its first line must be "
+            "path,license,consent."
+        )
+    found = {}
+    for row in rows:
+        values = {(name or "").strip().lower(): value for name, value in row.items()}
+        path, licence, consent = (
+            str(values.get(name) or "").strip() for name in ("path", "license", "consent")
+        )
+        if path or licence:
+            found[_plain(path)] = _terms(rows.line_num, licence, consent.lower())
+    return found
+
+
+def _plain(path: str) -> str:
+    """A path as pictures are named: without "./", with the slashes of everyone but Windows."""
+    return str(PurePosixPath(path.replace("\\", "/")))
+
+
+def _terms(line: int, licence: str, consent: str) -> Terms:
+    if licence and not (_EXPRESSION.fullmatch(licence) and _balanced(licence)):
+        raise GenartError(
+            f"Line {line} of {MANIFEST}: {licence[:60]!r} is no SPDX licence; write it as "
+            "CC-BY-4.0, CC0-1.0, or LicenseRef-something for one of your own."
+        )
+    if consent not in ("", "yes", "no"):
+        raise GenartError(f"Line {line} of {MANIFEST}: consent is yes or no, not {consent[:60]!r}.")
+    return Terms(licence or NONE, consent)
+
+
+def _balanced(text: str) -> bool:
+    return text.count("(") == text.count(")")
+
+
+def summary(terms: Sequence[Terms]) -> list[str]:
+    """Lines for a person: how many pictures are under what."""
+    licences = Counter(each.licence for each in terms)
+    told = ", ".join(f"{count} {name}" for name, count in licences.most_common())
+    consent = Counter(each.consent for each in terms)
+    lines = [f"licences: {told}"]
+    if consent["yes"] or consent["no"]:
+        counts = f"{consent['yes']} yes, {consent['no']} no, {consent['']} not said"
+        lines.append(f"consent: {counts}")
+    return lines

@@ -1,0 +1,146 @@
+"""What the report on a set of pictures finds, and what it must not."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from comfy_genart_nodes.errors import GenartError
+from comfy_genart_nodes.headless.cli import main
+from comfy_genart_nodes.training import duplicates
+from comfy_genart_nodes.training.dataset_report import CELL, SHEET_PICTURES, report, spread
+from comfy_genart_nodes.training.licences import NONE, terms_of
+from comfy_genart_nodes.training.picture_sets import from_images, open_folder
+
+
+def scene(seed, size=(96, 64)):
+    """A picture with something in it, another for every seed."""
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Ten scenes in two classes, one of them four times over, and two broken files."""
+    root = tmp_path_factory.mktemp("set")
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    placed = Image.Exif()
+    placed[0x0112] = 6  # held on its side
+    placed.get_ifd(0x8825)[1] = "N"
+    for name in ("a", "b"):
+        (root / name).mkdir()
+    for i in range(10):
+        scene(i).save(root / "ab"[i > 6] / f"{i}.png")
+    scene(0).save(root / "b" / "again.jpg", quality=60, exif=exif)
+    scene(0).resize((48, 32)).save(root / "b" / "small.png")
+    held = ImageEnhance.Brightness(scene(0)).enhance(1.04).transpose(Image.Transpose.ROTATE_90)
+    held.save(root / "a" / "bright.jpg", exif=placed)
+    (root / "a" / "text.png").write_text("no picture")
+    (root / "b" / "half.png").write_bytes((root / "a" / "3.png").read_bytes()[:900])
+    (root / "licenses.csv").write_text(
+        "\ufeffpath,license,consent,source\n.,CC-BY-4.0,yes,me\nb/,CC0-1.0 OR MIT,,\n"
+        'b\\8.png,LicenseRef-friend,no,"a, friend"\n',
+        encoding="utf-8",
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    return report(open_folder(folder))
+
+
+def test_it_counts_names_and_groups(found):
+    assert found.count == 15 and found.broken == ["a/text.png", "b/half.png"]
+    assert found.classes == {"a": 8, "b": 5}
+    assert found.duplicates == [["a/0.png", "a/bright.jpg", "b/again.jpg", "b/small.png"]]
+    assert (found.exif, found.located) == (2, 1)
+    assert sorted(set(found.sizes)) == [(48, 32), (96, 64)]  # upright
+
+
+def test_its_text_says_so(found):
+    text = found.text()
+    for part in (
+        "15 pictures",
+        "2 (a/text.png, b/half.png)",
+        "32 to 64 pixels",
+        "0 square, 13 wide, 0 tall",
+        "1 group, 3 pictures more",
+        "8 a, 5 b",
+        "CC0-1.0 OR MIT",
+        "1 no",
+        "GPS positions in 1",
+    ):
+        assert part in text
+
+
+def test_the_longest_path_of_the_manifest_speaks(folder):
+    names = ["a/1.png", "b/8.png", "b/9.png"]
+    terms = terms_of(open_folder(folder).manifest, names)
+    assert [t.licence for t in terms] == ["CC-BY-4.0", "LicenseRef-friend", "CC0-1.0 OR MIT"]
+    assert [t.consent for t in terms] == ["yes", "no", ""]
+    assert {t.licence for t in terms_of("", names)} == {NONE}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ("file,license\n", "no column 'path'"),
+        ("path,licence\n", "no column 'license'"),
+        ("path,license\na.png,CC BY 4.0\n", "Line 2.*'CC BY 4.0'"),
+        ("path,license\n.,MIT\na.png,(MIT OR CC0-1.0\n", "Line 3"),
+        ("path,license,consent\n.,MIT,maybe\n", "'maybe'"),
+    ],
+)
+def test_manifests_that_cannot_be_understood_are_refused(manifest, said):
+    with pytest.raises(GenartError, match=said):
+        terms_of(manifest, ["a.png"])
+
+
+def test_flat_pictures_of_other_colours_are_no_duplicates():
+    flat = [np.full((32, 32, 3), value, np.uint8) for value in (0, 3, 90, 200)]
+    prints = [duplicates.fingerprint(each.transpose(2, 0, 1)) for each in flat]
+    assert duplicates.groups(prints) == [[0, 1]]
+
+
+def test_different_pictures_are_rarely_taken_for_one():
+    prints = [
+        duplicates.fingerprint(np.asarray(scene(i, (32, 32))).transpose(2, 0, 1))
+        for i in range(400)
+    ]
+    assert duplicates.groups(prints) == []
+
+
+def test_groups_are_what_chains_of_small_changes_reach():
+    """Compared with a plain search through all pairs."""
+    random = np.random.default_rng(0)
+    bits = [int(b) for b in random.integers(0, 2**63, 12)]
+    for _ in range(60):
+        start = bits[random.integers(len(bits))]
+        flips = random.choice(64, 5, replace=False)
+        bits.append(start ^ sum(1 << int(flip) for flip in flips))
+    near = [[(a ^ b).bit_count() <= duplicates.BITS for b in bits] for a in bits]
+    reach = np.linalg.matrix_power(np.array(near, dtype=float), len(bits)) > 0
+    expected = {tuple(np.flatnonzero(row).tolist()) for row in reach if row.sum() > 1}
+    made = duplicates.groups([duplicates.Print(b, (0.0, 0.0, 0.0)) for b in bits])
+    assert {tuple(group) for group in made} == expected and len(expected) > 2
+
+
+def test_the_sheet_shows_pictures_from_the_whole_set():
+    colours = np.arange(200, dtype=np.uint8)
+    flat = colours[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    sheet = report(from_images([flat])).sheet
+    assert sheet.shape == (8 * CELL, 8 * CELL, 3)
+    middles = sheet[CELL // 2 :: CELL, CELL // 2 :: CELL, 0].ravel().astype(int)
+    assert (np.diff(middles) >= 3).all() and middles[0] < 4 and middles[-1] > 195
+    assert len(spread([str(i) for i in range(65)], SHEET_PICTURES)) == SHEET_PICTURES
+
+
+def test_the_command_prints_it_and_writes_the_sheet(folder, found, tmp_path, capsys):
+    sheet = tmp_path / "new" / "sheet.png"
+    assert main(["data", "report", str(folder), "--sheet", str(sheet)]) == 0
+    assert capsys.readouterr().out == found.text() + "\n"
+    with Image.open(sheet) as picture:
+        assert np.array_equal(np.asarray(picture), found.sheet)
+    assert main(["data", "report", str(tmp_path / "nowhere")]) == 1
+    assert "There is no folder" in capsys.readouterr().err
