@@ -1,23 +1,25 @@
-"""Train a GAN as a job in the graph."""
+"""Train a GAN as a job in the graph, or in the background."""
 
 import time
 from typing import Any
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from PIL import Image
 
-from ..errors import check_choice
-from ..gan.checkpoint import load_gan
-from ..host import folders, images, memory, outputs, sockets
+from ..errors import GenartError, check_choice
+from ..host import folders, memory, sockets
 from ..host.progress import Progress, check_cancelled, show_text
 from ..host.schema import field, result, schema, seed_field, within_bounds
-from ..host.sockets import ManagedGAN
 from ..training.config import TrainConfig
-from ..training.job import TrainerJob
+from ..training.job import TrainerJob, start_in_background
 from ..training.picture_sets import PictureSet
-from ..training.run_folder import RunFolder, prepare, runs_folder
+from ..training.reached import reached
+from ..training.run_folder import RunFolder, mark, prepare, runs_folder
+from ..training.status import duration, headline
+from .runs import outputs_of
 
 PRECISIONS = ["auto", "fp32", "bf16"]
+WAIT, BACKGROUND = MODES = ["wait", "background"]
 BEAT_SECONDS = 1.0
 
 
@@ -104,6 +106,15 @@ class TrainGAN(io.ComfyNode):
                     default="auto",
                     advanced=True,
                 ),
+                field(
+                    io.Combo,
+                    "mode",
+                    "wait: the queue waits for the end, and Cancel stops the training. background: "
+                    "the queue goes on; Stop Run ends the training.",
+                    options=MODES,
+                    default=WAIT,
+                    optional=True,
+                ),
             ],
             outputs=[
                 result(sockets.Gan, "gan", "GAN", "The trained network."),
@@ -111,6 +122,13 @@ class TrainGAN(io.ComfyNode):
                 result(io.Image, "samples", "samples", "The last sheet of samples."),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, run_name: str = "", mode: str = WAIT, **_: Any) -> str:
+        """In the background, changes with what was reached, so that queueing again brings it."""
+        if mode != BACKGROUND:
+            return ""
+        return mark(runs_folder(folders.output_folder()), str(run_name))
 
     @classmethod
     @within_bounds
@@ -125,9 +143,11 @@ class TrainGAN(io.ComfyNode):
         channel_base: int,
         mirror: bool,
         precision: str,
+        mode: str = WAIT,
     ) -> io.NodeOutput:
-        """Begin the run or go on with it, wait for its end, and read what it reached."""
+        """Begin the run or go on with it, wait for its end or not, and read what it reached."""
         check_choice("precision", precision, PRECISIONS)
+        check_choice("mode", mode, MODES)
         config = TrainConfig(
             resolution=resolution,
             batch=batch_size,
@@ -142,16 +162,36 @@ class TrainGAN(io.ComfyNode):
         device = memory.training_device()
         runs = runs_folder(folders.output_folder())
         run = prepare(runs, run_name, dataset, config, device, progress=progress.at)
-        if not run.finished:
-            memory.release_all()
-            _Watch(run).follow()
-        sheet = run.last_sheet
-        with Image.open(sheet) as picture:
-            samples = images.read_image(picture)
-        loaded = load_gan(run.checkpoints[-1])
-        best = memory.choose_precision("auto")
-        gan = ManagedGAN(loaded, memory.manage(loaded.generator), precision=best)
-        return io.NodeOutput(gan, run, samples, ui=ui.SavedImages([outputs.shown(sheet)]))
+        told = _in_background(run) if mode == BACKGROUND else _until_the_end(run)
+        return outputs_of(run, reached(run), told)
+
+
+def _until_the_end(run: RunFolder) -> str:
+    if run.finished:
+        return headline(run)
+    if run.training:
+        raise GenartError(
+            f"The run {run.path.name!r} is being trained already: end that with Stop Run, or set "
+            "mode to background to see what it has reached."
+        )
+    memory.release_all()
+    _Watch(run).follow()
+    return headline(run)
+
+
+def _in_background(run: RunFolder) -> str:
+    """Start the training unless it is under way or done; what the node tells."""
+    if not run.finished and not run.training:
+        show_text("Starting")
+        memory.release_all()
+        start_in_background(run, check_cancelled)
+    told = headline(run)
+    if not run.checkpoints:
+        told += (
+            "\nThere is no checkpoint yet, so that nothing behind GAN runs: queue again later, or "
+            "look at it with Training Status."
+        )
+    return told
 
 
 class _Watch:
@@ -204,7 +244,7 @@ class _Watch:
         left = (self.last_step - self.step) * config.batch / max(speed, 1e-9)
         return (
             f"{event['kimg']:.1f} of {self.last_step * config.batch / 1000:.1f} kimg, "
-            f"{speed:.0f} pictures/s, {_duration(left)} to go\n"
+            f"{speed:.0f} pictures/s, {duration(left)} to go\n"
             f"loss G {event['loss_g']:.2f}, D {event['loss_d']:.2f}{self._skipped()}"
         )
 
@@ -215,12 +255,3 @@ class _Watch:
             return ""
         more = "" if len(names) < 4 else f" and {len(names) - 3} more"
         return f"\nskipped, since unreadable: {', '.join(names[:3])}{more}"
-
-
-def _duration(seconds: float) -> str:
-    """A time to wait, in its largest unit that says something."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

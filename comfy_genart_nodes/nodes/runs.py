@@ -1,0 +1,284 @@
+"""Look at training runs, use what they reached, stop them."""
+
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import io, ui
+from PIL import Image
+
+from ..errors import GenartError, check_choice
+from ..host import folders, images, memory, outputs, sockets
+from ..host.progress import check_cancelled, show_text
+from ..host.schema import field, result, schema, within_bounds
+from ..host.sockets import ManagedGAN
+from ..training.curves import Curve, curves
+from ..training.job import ask_to_stop
+from ..training.plots import plot
+from ..training.reached import WHICH, Reached, reached, sheet_of
+from ..training.run_folder import RunFolder, mark, open_run, run_names, runs_folder
+from ..training.status import describe
+
+CATEGORY = "genart/training"
+
+
+def _runs() -> Path:
+    return runs_folder(folders.output_folder())
+
+
+def _run_field() -> io.Input:
+    return field(
+        io.Combo,
+        "run_name",
+        "The run, by its folder under output/genart; those at work last come first (R refreshes "
+        "the list).",
+        options=run_names(_runs()),
+    )
+
+
+def outputs_of(run: RunFolder, found: Reached | None, told: str) -> io.NodeOutput:
+    """GAN, run and sheet of a run; what is not there yet stops the nodes behind it silently.
+
+    Args:
+        run: the run.
+        found: what it reached.
+        told: what the node shows.
+    """
+    gan: Any = outputs.nothing()
+    if found is not None:
+        patcher = memory.manage(found.gan.generator)
+        gan = ManagedGAN(found.gan, patcher, precision=memory.choose_precision("auto"))
+    sheet = sheet_of(run, found and found.path)
+    return io.NodeOutput(gan, run, _picture(sheet), ui=_shown(told, sheet))
+
+
+def _picture(sheet: Path | None) -> Any:
+    """A sheet as IMAGE."""
+    if sheet is None:
+        return outputs.nothing()
+    with Image.open(sheet) as picture:
+        return images.read_image(picture)
+
+
+def _shown(text: str, sheet: Path | None) -> dict[str, Any]:
+    """A text and a sheet on the node."""
+    show_text(text)
+    shown = ui.PreviewText(text).as_dict()
+    return shown if sheet is None else shown | ui.SavedImages([outputs.shown(sheet)]).as_dict()
+
+
+class _OfRun(io.ComfyNode):
+    """What nodes that name a run share."""
+
+    @classmethod
+    def validate_inputs(cls, run_name: str) -> bool:
+        """Any name: a run may have begun after the page read the list, and execute tells."""
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, run_name: str, **_: Any) -> str:
+        """Changes with what the run records."""
+        return mark(_runs(), str(run_name))
+
+
+class LoadRun(_OfRun):
+    """A run's name to its GAN."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartLoadRun",
+            "Load Run",
+            CATEGORY,
+            description=(
+                "Takes the GAN out of a training run, finished, stopped or still at work: the "
+                "newest checkpoint, the best one, or the one at a step."
+            ),
+            search_aliases=["checkpoint", "resume"],
+            inputs=[
+                _run_field(),
+                field(
+                    io.Combo,
+                    "which",
+                    "newest: the last checkpoint that can be read. best: the one with the lowest "
+                    "KID, where the run measures it. step: the one at the step below.",
+                    options=list(WHICH),
+                    default="newest",
+                ),
+                field(
+                    io.Int,
+                    "step",
+                    "Which checkpoint, for which = step. The newest and the best ones are kept.",
+                    default=0,
+                    min=0,
+                    max=1_000_000_000,
+                    advanced=True,
+                ),
+            ],
+            outputs=[
+                result(sockets.Gan, "gan", "GAN", "The network as it was at that checkpoint."),
+                result(sockets.Run, "run", "run", "The run's folder."),
+                result(io.Image, "samples", "samples", "The sheet of samples of that time."),
+            ],
+        )
+
+    @classmethod
+    @within_bounds
+    def execute(cls, run_name: str, which: str, step: int) -> io.NodeOutput:
+        """Read the checkpoint."""
+        check_choice("which", which, WHICH)
+        run = open_run(_runs(), run_name)
+        found = reached(run, which, step)
+        if found is None:
+            raise GenartError(
+                f"The run {run_name!r} has no checkpoint yet: train it on, or wait for the first."
+            )
+        return outputs_of(run, found, found.about)
+
+
+class TrainingStatus(_OfRun):
+    """A run's name to how it stands."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartTrainingStatus",
+            "Training Status",
+            CATEGORY,
+            description=(
+                "Shows how a training run stands: step, speed, time left, losses, measures, what "
+                "happened last, and its newest sheet of samples. Queue it whenever you want to "
+                "know."
+            ),
+            search_aliases=["progress", "watch"],
+            is_output_node=True,
+            inputs=[_run_field()],
+            outputs=[
+                result(io.String, "status", "status", "How the run stands, as text."),
+                result(io.Image, "samples", "samples", "The newest sheet of samples."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, run_name: str) -> io.NodeOutput:
+        """Read the run's folder."""
+        run = open_run(_runs(), run_name)
+        told, sheet = describe(run), sheet_of(run, None)
+        return io.NodeOutput(told, _picture(sheet), ui=_shown(told, sheet))
+
+
+class PlotRun(_OfRun):
+    """A run's name to its curves."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartPlotRun",
+            "Plot Run",
+            CATEGORY,
+            description=(
+                "Draws what a training run recorded: losses, the balance of the two networks, KID "
+                "and its company, ADA, speed. Other runs can be drawn beside it."
+            ),
+            search_aliases=["loss curve", "graph", "compare runs"],
+            is_output_node=True,
+            inputs=[
+                _run_field(),
+                field(
+                    io.String,
+                    "compare_with",
+                    "Other runs to draw into the same plot: their names, with commas between.",
+                    default="",
+                    optional=True,
+                ),
+            ],
+            outputs=[
+                result(io.Image, "plot", "plot", "The curves, as a picture."),
+                result(_LOSS_MAP, "loss_g", "generator loss", "For ComfyUI's Plot Loss Graph."),
+                result(
+                    _LOSS_MAP, "loss_d", "discriminator loss", "The same, of the other network."
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, run_name: str, compare_with: str = "", **_: Any) -> str:
+        """Changes with what any of the runs records."""
+        return "\n".join(mark(_runs(), name) for name in _names(str(run_name), str(compare_with)))
+
+    @classmethod
+    def execute(cls, run_name: str, compare_with: str = "") -> io.NodeOutput:
+        """Read the events and draw them."""
+        runs = [open_run(_runs(), name) for name in _names(run_name, compare_with)]
+        found = {run.path.name: curves(run.events()) for run in runs}
+        image = images.read_image(plot(found))
+        own = found[runs[0].path.name]
+        return io.NodeOutput(
+            image,
+            _loss_map(own.get("loss_g")),
+            _loss_map(own.get("loss_d")),
+            ui=ui.PreviewImage(image, cls=cls),
+        )
+
+
+_LOSS_MAP = io.Custom("LOSS_MAP")
+
+
+def _names(run_name: str, compare_with: str) -> list[str]:
+    others = (name.strip() for name in compare_with.split(","))
+    return list(dict.fromkeys([run_name, *filter(None, others)]))
+
+
+def _loss_map(curve: Curve | None) -> Any:
+    """What ComfyUI's own plot takes; it cannot draw a level line."""
+    if curve is None or len(set(curve.values)) < 2:
+        return outputs.nothing()
+    return {"loss": curve.values}
+
+
+class StopRun(_OfRun):
+    """A run's name, and it stops."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartStopRun",
+            "Stop Run",
+            CATEGORY,
+            description=(
+                "Asks a training run, in the background or in another program, to write a "
+                "checkpoint and end. Train GAN goes on with it at any time."
+            ),
+            search_aliases=["end training", "abort"],
+            is_output_node=True,
+            inputs=[
+                _run_field(),
+                field(
+                    io.Float,
+                    "seconds",
+                    "How long to wait for its end. It ends all the same, later, when a step takes "
+                    "longer.",
+                    default=60.0,
+                    min=0.0,
+                    max=3600.0,
+                    step=1.0,
+                ),
+            ],
+            outputs=[result(io.String, "report", "report", "What happened, as text.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> float:
+        """Never the same: a run that was stopped may have begun again."""
+        return float("nan")
+
+    @classmethod
+    @within_bounds
+    def execute(cls, run_name: str, seconds: float) -> io.NodeOutput:
+        """Ask, and wait for the checkpoint."""
+        show_text("Asked to stop")
+        told = ask_to_stop(open_run(_runs(), run_name), seconds, check_cancelled)
+        return io.NodeOutput(told, ui=_shown(told, None))

@@ -1,0 +1,91 @@
+"""What a run has reached: its checkpoints as GANs, and the sheets beside them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import GenartError
+from ..gan.checkpoint import LoadedGAN, load_gan
+from .run_folder import RunFolder
+
+WHICH = ("newest", "best", "step")
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """A checkpoint of a run.
+
+    Attributes:
+        gan: its averaged generator.
+        path: its file.
+        about: a sentence that says which it is, and what could not be read.
+    """
+
+    gan: LoadedGAN
+    path: Path
+    about: str
+
+
+def reached(run: RunFolder, which: str = "newest", step: int = 0) -> Reached | None:
+    """Read a checkpoint of a run, which may be at work.
+
+    Args:
+        run: the run.
+        which: the "newest" that can be read, the "best" by its KID, or the one at a "step".
+        step: which, for "step".
+
+    Returns:
+        The checkpoint; None when the newest was asked for and there is none yet.
+
+    Raises:
+        GenartError: when there is no such checkpoint, or none that can be read.
+    """
+    if which == "step":
+        return _at(run, step)
+    if which == "best":
+        return _best(run)
+    broken = ""
+    for path in reversed(run.checkpoints):
+        try:
+            return Reached(load_gan(path), path, f"{run.path.name}: {path.stem}{broken}")
+        except GenartError as error:
+            if path.exists():  # else the trainer has just let go of it
+                broken = broken or f"; a newer one could not be read ({error})"
+    if broken:
+        raise GenartError(f"No checkpoint in {run.path / 'checkpoints'} can be read{broken}.")
+    return None
+
+
+def sheet_of(run: RunFolder, checkpoint: Path | None) -> Path | None:
+    """The sheet of samples that shows a checkpoint best: the last one up to it, if any."""
+    sheets = run.samples
+    if checkpoint is not None:
+        until = [path for path in sheets if path.stem <= checkpoint.stem]
+        sheets = until or sheets[:1]
+    return sheets[-1] if sheets else None
+
+
+def _at(run: RunFolder, step: int) -> Reached:
+    path = run.checkpoint_path(step)
+    if not path.is_file():
+        steps = ", ".join(str(int(path.stem.removeprefix("step"))) for path in run.checkpoints)
+        raise GenartError(
+            f"The run {run.path.name!r} keeps no checkpoint of step {step}: choose one of those "
+            f"({steps or 'none yet'})."
+        )
+    return Reached(load_gan(path), path, f"{run.path.name}: {path.stem}")
+
+
+def _best(run: RunFolder) -> Reached:
+    kids = {
+        run.checkpoint_path(event["step"]): event["kid"]
+        for event in run.events()
+        if event["event"] == "measures" and "kid" in event
+    }
+    kept = [path for path in kids if path.is_file()]
+    if not kept:
+        raise GenartError(
+            f"None of the checkpoints that {run.path.name!r} keeps was measured: choose the newest."
+        )
+    path = min(kept, key=kids.__getitem__)
+    about = f"{run.path.name}: {path.stem}, KID {kids[path]:.3g}"
+    return Reached(load_gan(path), path, about)
