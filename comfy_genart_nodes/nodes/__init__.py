@@ -3,7 +3,17 @@
 from comfy_api.latest import ComfyExtension, io
 
 from ..host import folders
-from . import dataset, gan, gan_frames, gan_latents, gan_styles, latent_files, sampling, training
+from . import (
+    dataset,
+    gan,
+    gan_frames,
+    gan_latents,
+    gan_styles,
+    latent_files,
+    runs,
+    sampling,
+    training,
+)
 
 NODES: list[type[io.ComfyNode]] = [
     gan.LoadGAN,
@@ -28,6 +38,10 @@ NODES: list[type[io.ComfyNode]] = [
     dataset.PicturesFromImages,
     dataset.ReportDataset,
     training.TrainGAN,
+    runs.LoadRun,
+    runs.TrainingStatus,
+    runs.PlotRun,
+    runs.StopRun,
 ]
 
 

@@ -19,6 +19,8 @@ from ..training.run_folder import RunFolder, mark, open_run, run_names, runs_fol
 from ..training.status import describe
 
 CATEGORY = "genart/training"
+LATEST = "(latest)"
+NOTHING_YET = "no checkpoint yet, so nothing behind GAN runs; queue again later"
 
 
 def _runs() -> Path:
@@ -26,13 +28,40 @@ def _runs() -> Path:
 
 
 def _run_field() -> io.Input:
+    # Its first choice is always there: a workflow that has it is valid on every machine.
     return field(
         io.Combo,
         "run_name",
-        "The run, by its folder under output/genart; those at work last come first (R refreshes "
+        "The run, by its folder under output/genart, or the one that was at work last (R refreshes "
         "the list).",
-        options=run_names(_runs()),
+        options=[LATEST, *run_names(_runs())],
+        default=LATEST,
     )
+
+
+def _wire_field() -> io.Input:
+    return field(
+        sockets.Run,
+        "run",
+        "Train GAN's run, in place of the name: this node then comes after the training, or after "
+        "its beginning in the background.",
+        optional=True,
+    )
+
+
+def _named(run_name: str) -> str:
+    """The name of a run of the list."""
+    if run_name != LATEST:
+        return run_name
+    names = run_names(_runs())
+    if not names:
+        raise GenartError(f"There is no run in {_runs()} yet: begin one with Train GAN.")
+    return names[0]
+
+
+def _open(run_name: str, run: RunFolder | None) -> RunFolder:
+    """The run that is wired, else the one that is named."""
+    return run or open_run(_runs(), _named(run_name))
 
 
 def outputs_of(run: RunFolder, found: Reached | None, told: str) -> io.NodeOutput:
@@ -66,18 +95,26 @@ def _shown(text: str, sheet: Path | None) -> dict[str, Any]:
     return shown if sheet is None else shown | ui.SavedImages([outputs.shown(sheet)]).as_dict()
 
 
+def _mark(run_name: str) -> str:
+    try:
+        name = _named(run_name)
+    except GenartError as error:
+        return str(error)
+    return f"{name} {mark(_runs(), name)}"
+
+
 class _OfRun(io.ComfyNode):
     """What nodes that name a run share."""
 
     @classmethod
-    def validate_inputs(cls, run_name: str) -> bool:
+    def validate_inputs(cls, run_name: str = LATEST) -> bool:
         """Any name: a run may have begun after the page read the list, and execute tells."""
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, run_name: str, **_: Any) -> str:
+    def fingerprint_inputs(cls, run_name: str = LATEST, **_: Any) -> str:
         """Changes with what the run records."""
-        return mark(_runs(), str(run_name))
+        return _mark(str(run_name))
 
 
 class LoadRun(_OfRun):
@@ -114,26 +151,26 @@ class LoadRun(_OfRun):
                     max=1_000_000_000,
                     advanced=True,
                 ),
+                _wire_field(),
             ],
             outputs=[
                 result(sockets.Gan, "gan", "GAN", "The network as it was at that checkpoint."),
-                result(sockets.Run, "run", "run", "The run's folder."),
+                result(sockets.Run, "loaded_run", "loaded run", "The run's folder."),
                 result(io.Image, "samples", "samples", "The sheet of samples of that time."),
             ],
         )
 
     @classmethod
     @within_bounds
-    def execute(cls, run_name: str, which: str, step: int) -> io.NodeOutput:
+    def execute(
+        cls, run_name: str, which: str, step: int, run: RunFolder | None = None
+    ) -> io.NodeOutput:
         """Read the checkpoint."""
         check_choice("which", which, WHICH)
-        run = open_run(_runs(), run_name)
-        found = reached(run, which, step)
-        if found is None:
-            raise GenartError(
-                f"The run {run_name!r} has no checkpoint yet: train it on, or wait for the first."
-            )
-        return outputs_of(run, found, found.about)
+        opened = _open(run_name, run)
+        found = reached(opened, which, step)
+        told = found.about if found else f"{opened.path.name}: {NOTHING_YET}"
+        return outputs_of(opened, found, told)
 
 
 class TrainingStatus(_OfRun):
@@ -153,7 +190,7 @@ class TrainingStatus(_OfRun):
             ),
             search_aliases=["progress", "watch"],
             is_output_node=True,
-            inputs=[_run_field()],
+            inputs=[_run_field(), _wire_field()],
             outputs=[
                 result(io.String, "status", "status", "How the run stands, as text."),
                 result(io.Image, "samples", "samples", "The newest sheet of samples."),
@@ -161,10 +198,10 @@ class TrainingStatus(_OfRun):
         )
 
     @classmethod
-    def execute(cls, run_name: str) -> io.NodeOutput:
+    def execute(cls, run_name: str, run: RunFolder | None = None) -> io.NodeOutput:
         """Read the run's folder."""
-        run = open_run(_runs(), run_name)
-        told, sheet = describe(run), sheet_of(run, None)
+        opened = _open(run_name, run)
+        told, sheet = describe(opened), sheet_of(opened, None)
         return io.NodeOutput(told, _picture(sheet), ui=_shown(told, sheet))
 
 
@@ -193,6 +230,7 @@ class PlotRun(_OfRun):
                     default="",
                     optional=True,
                 ),
+                _wire_field(),
             ],
             outputs=[
                 result(io.Image, "plot", "plot", "The curves, as a picture."),
@@ -204,17 +242,20 @@ class PlotRun(_OfRun):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, run_name: str, compare_with: str = "", **_: Any) -> str:
+    def fingerprint_inputs(cls, run_name: str = LATEST, compare_with: str = "", **_: Any) -> str:
         """Changes with what any of the runs records."""
-        return "\n".join(mark(_runs(), name) for name in _names(str(run_name), str(compare_with)))
+        return "\n".join(map(_mark, [str(run_name), *_names(str(compare_with))]))
 
     @classmethod
-    def execute(cls, run_name: str, compare_with: str = "") -> io.NodeOutput:
+    def execute(
+        cls, run_name: str, compare_with: str = "", run: RunFolder | None = None
+    ) -> io.NodeOutput:
         """Read the events and draw them."""
-        runs = [open_run(_runs(), name) for name in _names(run_name, compare_with)]
-        found = {run.path.name: curves(run.events()) for run in runs}
+        first = _open(run_name, run)
+        runs = [first, *(open_run(_runs(), name) for name in _names(compare_with))]
+        found = {each.path.name: curves(each.events()) for each in runs}
         image = images.read_image(plot(found))
-        own = found[runs[0].path.name]
+        own = found[first.path.name]
         return io.NodeOutput(
             image,
             _loss_map(own.get("loss_g")),
@@ -226,9 +267,8 @@ class PlotRun(_OfRun):
 _LOSS_MAP = io.Custom("LOSS_MAP")
 
 
-def _names(run_name: str, compare_with: str) -> list[str]:
-    others = (name.strip() for name in compare_with.split(","))
-    return list(dict.fromkeys([run_name, *filter(None, others)]))
+def _names(compare_with: str) -> list[str]:
+    return [name.strip() for name in compare_with.split(",") if name.strip()]
 
 
 def _loss_map(curve: Curve | None) -> Any:
@@ -280,5 +320,5 @@ class StopRun(_OfRun):
     def execute(cls, run_name: str, seconds: float) -> io.NodeOutput:
         """Ask, and wait for the checkpoint."""
         show_text("Asked to stop")
-        told = ask_to_stop(open_run(_runs(), run_name), seconds, check_cancelled)
+        told = ask_to_stop(_open(run_name, None), seconds, check_cancelled)
         return io.NodeOutput(told, ui=_shown(told, None))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from small_gans import write_gan
+from training_runs import write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +21,11 @@ def gans(server: Any) -> Iterator[Path]:
     yield folder
     for path in set(folder.iterdir()) - before:
         path.unlink()
+
+
+@pytest.fixture(scope="module")
+def folder(server: Any) -> str:
+    """Eight small pictures in the server's input folder, by their folder's name."""
+    path = server.base / "input" / "test pictures"
+    write_pictures(path)
+    return path.name

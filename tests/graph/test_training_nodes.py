@@ -3,73 +3,36 @@
 import asyncio
 import io
 import json
-import time
-import uuid
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
 from PIL import Image
-from prompts import Graph, NodeError, fetch, forget, wait
+from prompts import Graph, NodeError, fetch, forget
+from training_runs import (
+    cancelled,
+    checkpoints,
+    events,
+    kinds,
+    new_name,
+    place,
+    refused,
+    run,
+    train,
+    wait_for,
+)
 
 
 @pytest.fixture
 def name() -> str:
     """A run that nobody else has."""
-    return f"run {uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture(scope="module")
-def folder(server: Any) -> str:
-    """Eight small pictures in the server's input folder, by their folder's name."""
-    path = server.base / "input" / "test pictures"
-    path.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.RandomState(0).randint(0, 256, (8, 5, 4, 3), dtype=np.uint8)
-    for i, small in enumerate(pixels):
-        Image.fromarray(small).resize((48, 40), Image.Resampling.BICUBIC).save(path / f"{i}.png")
-    return path.name
-
-
-def trained(graph: Graph, folder: str, name: str, **more: Any) -> list[Any]:
-    """A training of 16 steps unless `more` says otherwise."""
-    dataset = graph.node("GenartOpenPictureFolder", folder=folder)
-    values = {
-        "resolution": 32,
-        "kimg": 0.064,
-        "batch_size": 4,
-        "seed": 0,
-        "channel_base": 512,
-        "mirror": False,
-        "precision": "fp32",
-    } | more
-    return graph.node("GenartTrainGAN", dataset=dataset, run_name=name, **values)
-
-
-def run(server: Any, folder: str, name: str, **more: Any) -> dict[str, Any]:
-    graph = Graph()
-    node = trained(graph, folder, name, **more)
-    return graph.run(server)[node[0]]
-
-
-def events(server: Any, name: str) -> list[dict[str, Any]]:
-    path = server.base / "output" / "genart" / name / "events.jsonl"
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text.split("\n")[:-1]]
-
-
-def kinds(server: Any, name: str) -> list[str]:
-    return [event["event"] for event in events(server, name)]
-
-
-def checkpoints(server: Any, name: str) -> dict[str, bytes]:
-    folder = server.base / "output" / "genart" / name / "checkpoints"
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return new_name()
 
 
 def test_train_and_sample_in_one_graph(server, folder, name):
     graph = Graph()
-    node = trained(graph, folder, name)
+    node = train(graph, folder, name)
     latents = graph.node("GenartMakeGANLatent", gan=node, seed=0, batch_size=3, class_index=-1)
     made = graph.node(
         "GenartSampleGAN",
@@ -113,15 +76,10 @@ def test_only_the_stop_rule_may_change(server, folder, name):
 
 def test_cancel_keeps_what_was_reached(server, folder, name):
     graph = Graph()
-    trained(graph, folder, name, kimg=1000.0)
+    train(graph, folder, name, kimg=1000.0)
     prompt = graph.queue(server)
-    deadline = time.monotonic() + 90
-    while "progress" not in kinds(server, name):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    server.post("/interrupt", {"prompt_id": prompt})
-    with pytest.raises(InterruptedError):
-        wait(server, prompt)
+    wait_for(server, name, "progress")
+    cancelled(server, prompt)
     stopped = events(server, name)[-1]
     assert stopped["event"] == "stopped"
     assert f"step{stopped['step']:08d}.safetensors" in checkpoints(server, name)
@@ -153,7 +111,7 @@ async def heard(server: Any, prompt: dict[str, Any]) -> tuple[list[dict[str, Any
 
 def test_the_node_shows_progress_samples_and_losses(server, folder, name):
     graph = Graph()
-    node = trained(graph, folder, name)
+    node = train(graph, folder, name)
     told, binary = asyncio.run(asyncio.wait_for(heard(server, graph.nodes), 120))
     assert told[-1]["type"] == "execution_success"
     steps = [event["data"]["value"] for event in told if event["type"] == "progress"]
@@ -171,15 +129,15 @@ def test_a_corrupt_picture_among_good_ones_is_skipped(server, folder, name, tmp_
         Image.new("RGB", (20, 20), (80 * i, 0, 0)).save(tmp_path / f"{i}.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "0.png").read_bytes()[:40])
     run(server, str(tmp_path), name)
-    run_file = server.base / "output" / "genart" / name / "run.json"
+    run_file = place(server, name) / "run.json"
     assert json.loads(run_file.read_text())["data"]["skipped"] == ["broken.png"]
 
 
 def sentence(server: Any, folder: str, name: str, **more: Any) -> NodeError:
-    with pytest.raises(NodeError) as caught:
-        run(server, folder, name, **more)
-    assert "\n" not in caught.value.message and "Traceback" not in caught.value.message
-    return caught.value
+    """The one sentence with which a training is refused."""
+    graph = Graph()
+    train(graph, folder, name, **more)
+    return refused(server, graph)
 
 
 @pytest.mark.parametrize("bad", ["../escaped", "a/b", "", "con"])
@@ -205,7 +163,7 @@ def test_a_missing_folder_is_named(server, name, bad):
 
 def test_a_resolution_that_no_network_has_is_refused(server, folder, name):
     assert "100" in sentence(server, folder, name, resolution=100).message
-    assert not (server.base / "output" / "genart" / name).exists()
+    assert not place(server, name).exists()
 
 
 def test_new_pictures_are_seen(server, name, tmp_path):
