@@ -95,13 +95,27 @@ def _balanced(text: str) -> bool:
     return text.count("(") == text.count(")")
 
 
+def counted(terms: Sequence[Terms]) -> dict[str, dict[str, int]]:
+    """How many pictures are under what, as a run keeps it.
+
+    Returns:
+        "licences": pictures by SPDX expression or `NONE`, the most frequent first; "consent":
+        pictures with yes, no, and "not said".
+    """
+    licences = Counter(each.licence for each in terms)
+    consent = Counter(each.consent or "not said" for each in terms)
+    return {
+        "licences": dict(licences.most_common()),
+        "consent": {said: consent[said] for said in ("yes", "no", "not said")},
+    }
+
+
 def summary(terms: Sequence[Terms]) -> list[str]:
     """Lines for a person: how many pictures are under what."""
-    licences = Counter(each.licence for each in terms)
-    told = ", ".join(f"{count} {name}" for name, count in licences.most_common())
-    consent = Counter(each.consent for each in terms)
+    counts = counted(terms)
+    told = ", ".join(f"{count} {name}" for name, count in counts["licences"].items())
     lines = [f"licences: {told}"]
-    if consent["yes"] or consent["no"]:
-        counts = f"{consent['yes']} yes, {consent['no']} no, {consent['']} not said"
-        lines.append(f"consent: {counts}")
+    if any(each.consent for each in terms):
+        said = ", ".join(f"{count} {answer}" for answer, count in counts["consent"].items())
+        lines.append(f"consent: {said}")
     return lines

@@ -22,6 +22,7 @@ from ..files import unwritable, written
 from ..gan.checkpoint import read_header
 from ..names import check_name
 from .config import TrainConfig, differences
+from .licences import counted, terms_of
 from .picture_sets import PictureSet, class_labels
 from .pictures import write_array
 
@@ -322,10 +323,12 @@ def _decode(
 ) -> dict[str, Any]:
     """Write the array of a new run's pictures; what `run.json` says of them.
 
-    With classes: their names, and for each picture in the array the place of its class.
+    With classes: their names, and for each picture in the array the place of its class. Always:
+    how many of those pictures are under which licence, and of whom there is consent.
     """
+    terms_of(pictures.manifest, pictures.names)  # as the next: what cannot go well fails early
     if config.classes:
-        class_labels(pictures, pictures.names)  # what cannot go well fails before the long work
+        class_labels(pictures, pictures.names)
     kept, broken = write_array(
         pictures, config.resolution, array, config.fit, config.background, config.seed, progress
     )
@@ -337,6 +340,7 @@ def _decode(
         "skipped": broken,
         "classes": classes,
         "labels": labels,
+        "terms": counted(terms_of(pictures.manifest, kept)),
     }
 
 

@@ -1,5 +1,9 @@
 """What the report on a set of pictures finds, and what it must not."""
 
+import dataclasses
+import json
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
@@ -7,9 +11,12 @@ from PIL import Image, ImageEnhance
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.training import duplicates
+from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.dataset_report import CELL, SHEET_PICTURES, report, spread
 from comfy_genart_nodes.training.licences import NONE, terms_of
 from comfy_genart_nodes.training.picture_sets import from_images, open_folder
+from comfy_genart_nodes.training.pictures import AHEAD
+from comfy_genart_nodes.training.run_folder import prepare
 
 
 def scene(seed, size=(96, 64)):
@@ -82,6 +89,28 @@ def test_the_longest_path_of_the_manifest_speaks(folder):
     assert {t.licence for t in terms_of("", names)} == {NONE}
 
 
+def test_a_run_keeps_the_terms_of_what_it_learns_from(folder, tmp_path):
+    """Of the pictures that can be read: the others teach nothing."""
+    run = prepare(tmp_path, "a", open_folder(folder), TrainConfig(resolution=32, batch=2), "cpu")
+    assert json.loads((run.path / "run.json").read_text())["data"]["terms"] == {
+        "licences": {"CC-BY-4.0": 8, "CC0-1.0 OR MIT": 4, "LicenseRef-friend": 1},
+        "consent": {"yes": 8, "no": 1, "not said": 4},
+    }
+    silent = from_images([np.zeros((3, 8, 8, 3), np.uint8)])
+    run = prepare(tmp_path, "b", silent, TrainConfig(resolution=32, batch=2), "cpu")
+    assert run.data["terms"]["licences"] == {NONE: 3}
+    assert run.data["terms"]["consent"] == {"yes": 0, "no": 0, "not said": 3}
+
+
+def test_no_run_begins_under_terms_that_cannot_be_understood(tmp_path):
+    pictures = dataclasses.replace(
+        from_images([np.zeros((3, 8, 8, 3), np.uint8)]), manifest="path,license\n.,(MIT\n"
+    )
+    with pytest.raises(GenartError, match="Line 2"):
+        prepare(tmp_path / "runs", "a", pictures, TrainConfig(resolution=32, batch=2), "cpu")
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [
@@ -134,6 +163,45 @@ def test_the_sheet_shows_pictures_from_the_whole_set():
     middles = sheet[CELL // 2 :: CELL, CELL // 2 :: CELL, 0].ravel().astype(int)
     assert (np.diff(middles) >= 3).all() and middles[0] < 4 and middles[-1] > 195
     assert len(spread([str(i) for i in range(65)], SHEET_PICTURES)) == SHEET_PICTURES
+
+
+def test_classes_without_pictures_and_pictures_without_a_class_are_counted(tmp_path):
+    for i, name in enumerate(("full/1.png", "full/2.png", "out.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        scene(i).save(tmp_path / name)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "1.png").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    found = report(open_folder(tmp_path))
+    assert found.classes == {"broken": 0, "empty": 0, "full": 2, "": 1}
+    assert "classes: 0 broken, 0 empty, 2 full, 1 in none" in found.text()
+
+
+def test_a_set_that_cannot_be_read_at_all_is_still_told(tmp_path):
+    for name in ("1.png", "2.jpg"):
+        (tmp_path / name).write_text("no picture")
+    found = report(open_folder(tmp_path))
+    assert "cannot be read: 2 (1.png, 2.jpg)" in found.text()
+    assert found.sheet.shape == (CELL, CELL, 3)
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
+    """Beyond the sheet nothing but sizes and fingerprints stays of a picture."""
+    for i in range(200):
+        scene(i, (64, 64)).save(tmp_path / f"{i}.png")
+    whole = open_folder(tmp_path)
+
+    def peak(count):
+        tracemalloc.start()
+        try:
+            report(dataclasses.replace(whole, names=whole.names[:count]))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    one = 3 * CELL * CELL
+    peak(20)  # what is loaded once
+    assert peak(200) - peak(80) < AHEAD * one
 
 
 def test_the_command_prints_it_and_writes_the_sheet(folder, found, tmp_path, capsys):
