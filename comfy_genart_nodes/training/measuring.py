@@ -1,7 +1,7 @@
 """Measures of a run while it trains: what its generator makes, against pictures kept apart.
 
-Features of the run's own pictures are computed once and kept in its folder, in
-`features.safetensors`. That file may be removed: it is made again.
+Features of the run's own pictures are computed once and kept in its folder, a file for each kind of
+features. Those files may be removed: they are made again.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from ..evaluation.measures import LEAST, calibration, measure
 from ..gan import checkpoint
 from .draws import generator
 
-FILE = "features.safetensors"
+FILE = "features_{}.safetensors"  # by the name of the features
 MOST_TRAINING = 5000  # pictures that copies are looked for among
 MADE = 500
 BATCH = 32
@@ -70,6 +70,11 @@ class Measuring:
         backbone: what sees the pictures; None for EfficientNet-Lite0.
         made: how many pictures to make each time.
         progress: called with (done, total) after every batch of pictures; may raise to stop.
+        keep: whether to write features into the folder.
+
+    Attributes:
+        known: indices of the training pictures that copies are looked for among, ascending.
+        backbone: as given, or EfficientNet-Lite0.
 
     Raises:
         GenartError: the ImageNet features are not installed (the sentence says how), or there are
@@ -88,16 +93,19 @@ class Measuring:
         backbone: Backbone | None = None,
         made: int = MADE,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        keep: bool = True,
     ) -> None:
-        self.path, self.pictures, self.make = folder / FILE, pictures, make
-        self.seed, self.made, self.progress = seed, made, progress
+        self.pictures, self.make = pictures, make
+        self.seed, self.made, self.progress, self.keep = seed, made, progress, keep
         if min(len(apart), len(pictures) - len(apart), made) < LEAST:
             raise GenartError(
                 f"Measuring needs at least {LEAST} pictures held out, {LEAST} to train on and "
                 f"{LEAST} made, and has {len(apart)}, {len(pictures) - len(apart)} and {made}."
             )
-        self.apart, self.known = apart, self._known()
+        self.apart = apart
+        self.known = self._known()
         self.backbone = Features(device) if backbone is None else backbone
+        self.path = folder / FILE.format(self.backbone.name)
         self._features: dict[str, Tensor] = {}
 
     def __call__(self) -> dict[str, Any]:
@@ -112,8 +120,15 @@ class Measuring:
         Raises:
             GenartError: the made pictures' features are not numbers, or the disk is full.
         """
-        own = self._own()
-        made = self._seen(self._made, self.made)
+        return self.figures(self.see())
+
+    def see(self) -> Tensor:
+        """Make the pictures; their features `[made, d]`."""
+        return self._seen(self._made, self.made)
+
+    def figures(self, made: Tensor) -> dict[str, Any]:
+        """What a call gives, of the features of pictures that were made."""
+        own = self.own()
         figures = measure(
             made,
             own["held_out"],
@@ -129,8 +144,13 @@ class Measuring:
         order = torch.randperm(len(trained), generator=generator(self.seed, 0, "known"))
         return sorted(trained[i] for i in order[:MOST_TRAINING].tolist())
 
-    def _own(self) -> dict[str, Tensor]:
-        """Features of the run's own pictures, from the file where it fits."""
+    def own(self) -> dict[str, Tensor]:
+        """Features of the run's own pictures, from the file where it fits.
+
+        Returns:
+            "held_out" `[n, d]`; "training" `[k, d]`, of those in `known`; "calibrated" `[k]`, as
+            `evaluation.measures.calibration` gives it.
+        """
         if self._features:
             return self._features
         header = {
@@ -148,7 +168,8 @@ class Measuring:
             known = self._seen(lambda part: self._real(self.known, part), len(self.known))
             apart = self._seen(lambda part: self._real(self.apart, part), len(self.apart))
             stored = {"held_out": apart, "training": known, "calibrated": calibration(known)}
-            checkpoint.write(self.path, stored, header)
+            if self.keep:
+                checkpoint.write(self.path, stored, header)
         self._features = stored
         return stored
 
