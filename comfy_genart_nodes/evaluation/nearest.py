@@ -122,5 +122,6 @@ def copying_percentile(distance: Tensor, calibration: Tensor) -> Tensor:
         than the sample is to its own. Near 0 is suspiciously close; a model that draws from where
         the training set came from gives values spread evenly over 0..100.
     """
-    ranks = torch.searchsorted(calibration.sort().values, distance.to(calibration.dtype))
+    wanted = distance.to(calibration.dtype).contiguous()
+    ranks = torch.searchsorted(calibration.sort().values, wanted)
     return 100 * ranks.double() / len(calibration)

@@ -5,6 +5,7 @@ from comfy_api.latest import ComfyExtension, io
 from ..host import folders
 from . import (
     dataset,
+    evaluation,
     gan,
     gan_frames,
     gan_latents,
@@ -42,6 +43,7 @@ NODES: list[type[io.ComfyNode]] = [
     runs.TrainingStatus,
     runs.PlotRun,
     runs.StopRun,
+    evaluation.MeasureRun,
 ]
 
 

@@ -1,0 +1,129 @@
+"""What a GAN is worth in figures, and whether it copies."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..errors import GenartError
+from ..gan.latents import pick
+from ..gan.networks.generator import Frame
+from ..gan.sampling import Settings, picture_bytes, sample
+from ..host import images, memory, sockets
+from ..host.progress import Progress, show_text
+from ..host.schema import field, result, schema, seed_field, within_bounds
+from ..host.sockets import ManagedGAN
+from ..host.vision import VisionFeatures
+from ..training.judging import judge, measured_latents
+from ..training.reached import reached
+from ..training.run_folder import RunFolder
+
+
+class MeasureRun(io.ComfyNode):
+    """A run to figures."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartMeasureRun",
+            "Measure Run",
+            "genart/evaluation",
+            description=(
+                "Measures how good and how varied the pictures of a trained GAN are, against "
+                "pictures that the run kept apart, and whether it copies training pictures."
+            ),
+            search_aliases=["kid", "fid", "precision recall", "memorization", "judge"],
+            is_output_node=True,
+            inputs=[
+                field(
+                    sockets.Run,
+                    "run",
+                    "The run, of Train GAN or Load Run. It must have kept pictures apart "
+                    "(held_out).",
+                ),
+                field(
+                    io.Int,
+                    "pictures",
+                    "How many pictures to make. More give narrower intervals; compare only figures "
+                    "of equally many.",
+                    default=500,
+                    min=8,
+                    max=5000,
+                ),
+                seed_field("Of the first picture; the next ones have the next seeds.", "seed"),
+                field(
+                    sockets.Gan,
+                    "gan",
+                    "Which GAN to measure; the newest checkpoint of the run where none is wired.",
+                    optional=True,
+                ),
+                field(
+                    io.ClipVision,
+                    "clip_vision",
+                    "What sees the pictures: a model of Load CLIP Vision. Without one it is "
+                    "EfficientNet-Lite0, of the pack's extra 'features'.",
+                    optional=True,
+                ),
+            ],
+            outputs=[
+                result(io.String, "report", "report", "What was found, a line a subject."),
+                result(io.Float, "kid", "KID", "How far the pictures are from real ones."),
+                result(
+                    io.Image,
+                    "nearest",
+                    "nearest cases",
+                    "The pictures that are nearest to training pictures, each beside those.",
+                ),
+            ],
+        )
+
+    @classmethod
+    @within_bounds
+    def execute(
+        cls,
+        run: RunFolder,
+        pictures: int,
+        seed: int,
+        gan: ManagedGAN | None = None,
+        clip_vision: Any = None,
+    ) -> io.NodeOutput:
+        """Make pictures and measure them."""
+        measured = gan or _newest(run)
+        latents = measured_latents(run, measured.loaded, seed, pictures)
+        settings = Settings(precision=measured.precision)
+        network = measured.loaded.generator
+        item_bytes = picture_bytes(network, Frame())
+
+        def make(numbers: range) -> Tensor:
+            def work(start: int, end: int) -> Tensor:
+                part = pick(latents, numbers[start:end])
+                return sample(network, part, settings, first=numbers[start])
+
+            return torch.cat(list(memory.batches(measured.patcher, len(numbers), item_bytes, work)))
+
+        show_text("Looking at the run's pictures and making new ones")
+        found = judge(
+            run,
+            make,
+            latents.seeds,
+            measured.patcher.load_device,
+            VisionFeatures(clip_vision) if clip_vision is not None else None,
+            Progress(pictures).at,
+        )
+        text, image = found.text(), images.read_image(found.sheet)
+        show_text(text)
+        shown = ui.PreviewText(text).as_dict() | ui.PreviewImage(image, cls=cls).as_dict()
+        return io.NodeOutput(text, found.figures["kid"], image, ui=shown)
+
+
+def _newest(run: RunFolder) -> ManagedGAN:
+    """What the run has reached."""
+    found = reached(run)
+    if found is None:
+        raise GenartError(
+            f"The run {run.path.name!r} has no checkpoint yet: train it on, or wait for the first."
+        )
+    patcher = memory.manage(found.gan.generator)
+    return ManagedGAN(found.gan, patcher, precision=memory.choose_precision("auto"))

@@ -1,0 +1,264 @@
+"""A run judged: figures of what a GAN makes against the pictures kept apart, and whether it copies.
+
+The copying check has two calibrations (`evaluation.nearest`): every training picture against all
+others, and with near-duplicates taken as one picture, which alone wakes the check in sets that
+hold a picture several times. There, pictures kept apart that have their twin among the training
+pictures tell nothing of honest work, and are left out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..errors import GenartError
+from ..evaluation.copying import Copying, count_near
+from ..evaluation.features import Backbone
+from ..evaluation.nearest import Nearest, copying_percentile, leave_one_out, nearest
+from ..gan.checkpoint import LoadedGAN
+from ..gan.latents import GANLatent, draw
+from . import duplicates
+from .cases import Case, sheet
+from .measuring import Measuring, held_out
+from .run_folder import RunFolder
+
+CASES = 8
+NEIGHBOURS = 3
+SEEDS = 2**32
+_FOUR = {
+    "precision": "made pictures that look like real ones",
+    "recall": "real pictures of a kind that it makes",
+    "density": "how much they look like many real ones",
+    "coverage": "real pictures that have a made one beside them",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What was found.
+
+    Attributes:
+        figures: as `Measuring` gives them.
+        made: how many pictures were made ...
+        apart: ... how many real ones were kept apart ...
+        known: ... and among how many training pictures copies were looked for.
+        plain: copying, every training picture for itself ...
+        strict: ... and with near-duplicates as one; None where all are near-duplicates.
+        twins: training pictures that are near-duplicates of others.
+        cases: the pictures nearest to a training picture, the nearest first.
+        sheet: those pictures, each beside its nearest training pictures.
+    """
+
+    figures: dict[str, Any]
+    made: int
+    apart: int
+    known: int
+    plain: Copying
+    strict: Copying | None
+    twins: int
+    cases: Sequence[Case]
+    sheet: Image.Image
+
+    def text(self) -> str:
+        """For a person, a line a subject."""
+        of = self.figures
+        lines = [
+            f"{self.made} made pictures, {self.apart} kept apart, {self.known} trained on",
+            f"features: {of['backbone']}; compare only figures of the same features, numbers of "
+            "pictures and run",
+            f"KID {_figure(of, 'kid')}: 0 where both are of one source; lower is better",
+            *(f"{name} {_figure(of, name)}: {told}" for name, told in _FOUR.items()),
+            *self._copying(),
+        ]
+        return "\n".join(lines)
+
+    def _copying(self) -> list[str]:
+        plain, strict = self.plain, self.strict
+        if plain.found or (strict and strict.found):
+            verdict = "more than chance explains: this GAN copies training pictures"
+        else:
+            verdict = "no more than chance explains: no sign of copying"
+        lines = [
+            f"copying: {verdict}",
+            "  nearer to a training picture than 99 % of those are to each other: "
+            f"{_shares(plain)}",
+        ]
+        if strict is None:
+            lines.append("  all training pictures are near-duplicates of each other")
+        elif self.twins:
+            lines.append(f"  with {self.twins} near-duplicates as one picture: {_shares(strict)}")
+        else:
+            lines.append("  and there are no near-duplicates among the training pictures")
+        lines.append(
+            f"  the middle picture is as near as percentile {self.figures['nearest']:.0f} of them; "
+            "50 is honest"
+        )
+        seeds = ", ".join(str(case.seed) for case in self.cases)
+        return [*lines, f"nearest to training pictures, as on the sheet: seeds {seeds}"]
+
+
+def _figure(figures: dict[str, Any], name: str) -> str:
+    """A figure and its interval."""
+    low, high = figures[f"{name}_low"], figures[f"{name}_high"]
+    return f"{figures[name]:.3g} (95 %: {low:.3g} to {high:.3g})"
+
+
+def _shares(found: Copying) -> str:
+    return (
+        f"{_share(found.made, found.made_of)} of the made pictures, "
+        f"{_share(found.apart, found.apart_of)} of those kept apart"
+    )
+
+
+def _share(count: int, of: int) -> str:
+    return f"{100 * count / max(of, 1):.1f} % ({count} of {of})"
+
+
+def measured_latents(run: RunFolder, gan: LoadedGAN, seed: int, count: int) -> GANLatent:
+    """The latents whose pictures are measured: of classes as often as the run's pictures are.
+
+    Args:
+        run: what the GAN is measured against.
+        gan: the GAN.
+        seed: of the first.
+        count: how many.
+
+    Raises:
+        GenartError: when the GAN makes other pictures than the run's are.
+    """
+    spec, side = gan.spec, run.config.resolution
+    if (spec.resolution, spec.img_channels) != (side, 3):
+        raise GenartError(
+            f"This GAN makes pictures of side {spec.resolution} in {spec.img_channels} channels, "
+            f"and those of the run {run.path.name!r} have side {side} and 3 channels: wire a GAN "
+            "of this run."
+        )
+    seeds = tuple((seed + i) % SEEDS for i in range(count))
+    return GANLatent("z", draw(spec, seeds), _classes(run, spec.c_dim, count), seeds, gan.hash)
+
+
+def _classes(run: RunFolder, c_dim: int, count: int) -> Tensor | None:
+    if not c_dim:
+        return None
+    labels = run.data.get("labels") or []
+    if c_dim != len(run.data.get("classes", ())) or not labels:
+        raise GenartError(
+            f"This GAN has {c_dim} classes and the run {run.path.name!r} has "
+            f"{len(run.data.get('classes', ())) or 'none'}: wire a GAN of this run."
+        )
+    ordered = sorted(labels)
+    chosen = torch.tensor([ordered[i * len(ordered) // count] for i in range(count)])
+    mixed = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.one_hot(chosen[mixed], c_dim).float()
+
+
+def judge(
+    run: RunFolder,
+    make: Callable[[range], Tensor],
+    seeds: Sequence[int],
+    device: torch.device,
+    backbone: Backbone | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Judgement:
+    """Measure what a GAN makes against a run's pictures.
+
+    Features of the run's pictures are kept in its folder, unless it is being trained.
+
+    Args:
+        run: one that kept pictures apart (`held_out`).
+        make: pictures `[len(numbers), 3, h, w]` in -1..1 of the latents with these numbers.
+        seeds: of the latents, as many as pictures are to be made.
+        device: where features are computed, where there is no backbone.
+        backbone: what sees the pictures; None for EfficientNet-Lite0.
+        progress: called with (done, total) after every batch of pictures; may raise to stop.
+
+    Raises:
+        GenartError: when the run kept none apart, or as of `Measuring`.
+    """
+    measuring = _measuring(run, make, len(seeds), device, backbone, progress)
+    own, made = measuring.own(), measuring.see()
+    training = own["training"]
+    near = nearest(made, training, NEIGHBOURS)
+    closest = near.distance[:, 0]
+    aside = nearest(own["held_out"], training).distance[:, 0]
+    known = [measuring.pictures[place] for place in measuring.known]
+    leaders = look_alikes([*known, *(measuring.pictures[place] for place in measuring.apart)])
+    groups, single = leaders[: len(known)], torch.tensor(leaders[len(known) :]) >= len(known)
+    strict = None
+    if len(set(groups)) > 1:
+        strict = count_near(closest, aside[single], leave_one_out(training, groups))
+    cases = _worst(near, copying_percentile(closest, own["calibrated"]), seeds)
+    return Judgement(
+        figures=measuring.figures(made),
+        made=len(made),
+        apart=len(aside),
+        known=len(known),
+        plain=count_near(closest, aside, own["calibrated"]),
+        strict=strict,
+        twins=len(groups) - len(set(groups)),
+        cases=cases,
+        sheet=sheet(cases, [_made(make, case) for case in cases], known),
+    )
+
+
+def _measuring(
+    run: RunFolder,
+    make: Callable[[range], Tensor],
+    made: int,
+    device: torch.device,
+    backbone: Backbone | None,
+    progress: Callable[[int, int], None],
+) -> Measuring:
+    """What measures a run in the way that it measures itself."""
+    config = run.config
+    if not config.held_out:
+        raise GenartError(
+            f"The run {run.path.name!r} was trained on all its pictures, so that none is left to "
+            "measure against: train one with held_out set, to a tenth of the pictures."
+        )
+    pictures = np.load(run.path / "pictures.npy", mmap_mode="r")
+    return Measuring(
+        run.path,
+        pictures,
+        held_out(len(pictures), config.held_out, config.seed),
+        device,
+        make,
+        seed=config.seed,
+        backbone=backbone,
+        made=made,
+        progress=progress,
+        keep=not run.training,
+    )
+
+
+def look_alikes(pictures: Sequence[np.ndarray]) -> list[int]:
+    """For each picture, uint8 [3, h, w], the first of its group of near-duplicates."""
+    prints = []
+    for picture in pictures:
+        small = Image.fromarray(picture.transpose(1, 2, 0)).resize((duplicates.SIDE,) * 2)
+        prints.append(duplicates.fingerprint(np.asarray(small).transpose(2, 0, 1)))
+    leaders = list(range(len(prints)))
+    for group in duplicates.groups(prints):
+        for place in group:
+            leaders[place] = group[0]
+    return leaders
+
+
+def _worst(near: Nearest, percentiles: Tensor, seeds: Sequence[int]) -> list[Case]:
+    """The nearest made pictures, of each training picture one."""
+    cases: dict[int, Case] = {}
+    for number in near.distance[:, 0].argsort(stable=True).tolist():
+        neighbours = tuple(near.index[number].tolist())
+        case = Case(number, seeds[number], float(percentiles[number]), neighbours)
+        cases.setdefault(neighbours[0], case)
+    return list(cases.values())[:CASES]
+
+
+def _made(make: Callable[[range], Tensor], case: Case) -> np.ndarray:
+    """The picture of a case, uint8 [3, h, w]."""
+    (picture,) = make(range(case.number, case.number + 1)).float().cpu()
+    return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().numpy()
