@@ -25,6 +25,11 @@ from .networks.generator import Generator, Spec
 FORMAT = 1
 _KEY = "genart"
 _PREFIX = "g_ema."
+_RIVAL = "d."
+
+
+class NewerError(GenartError):
+    """A file that a newer version of this pack wrote: whole, though nothing can be read here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +41,27 @@ class LoadedGAN:
         spec: its shapes.
         info: name, data, licence, training; whatever its maker wrote down.
         hash: of family and weights; the same for every file that holds them.
+        source: the file it was read from, where training can look for its discriminator.
     """
 
     generator: Generator
     spec: Spec
     info: dict[str, Any]
     hash: str
+    source: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedDiscriminator:
+    """What learned to tell pictures from those of a generator, beside it in its file.
+
+    Attributes:
+        settings: of its spec.
+        tensors: its state, float32.
+    """
+
+    settings: dict[str, Any]
+    tensors: dict[str, Tensor]
 
 
 def write(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
@@ -64,7 +84,8 @@ def read_header(path: Path) -> dict[str, Any]:
     """The JSON header of a file that `write` made.
 
     Raises:
-        GenartError: when the file is missing, truncated, foreign or newer than this pack.
+        GenartError: when the file is missing, truncated, foreign or (`NewerError`) newer than
+            this pack.
     """
     if not path.is_file():
         raise GenartError(f"There is no file {path}: choose one that exists.")
@@ -84,7 +105,7 @@ def read_header(path: Path) -> dict[str, Any]:
             "choose a file that this pack saved, or a network in the file its own tool wrote."
         ) from error
     if version > FORMAT:
-        raise GenartError(
+        raise NewerError(
             f"{path.name} was written by a newer version of this pack (format {version}, this one "
             f"reads {FORMAT}): update the pack."
         )
@@ -183,18 +204,41 @@ def load_gan(path: Path) -> LoadedGAN:
             f"{path.name} has a damaged header: what is known of the network is no list of names "
             "and values; save or download it again."
         )
-    return assemble(str(family), spec, read(path, _PREFIX), info, path.name)
+    gan = assemble(str(family), spec, read(path, _PREFIX), info, path.name)
+    return dataclasses.replace(gan, source=path)
 
 
-def save_gan(path: Path, generator: Generator, info: dict[str, Any]) -> None:
-    """Write a generator and what is known of it.
+def load_discriminator(path: Path) -> LoadedDiscriminator | None:
+    """Read the discriminator of a training checkpoint; None where the file has none.
+
+    Raises:
+        GenartError: when the file is not a whole GAN file of this pack.
+    """
+    settings = read_header(path).get("discriminator")
+    tensors = read(path, _RIVAL)
+    if not isinstance(settings, dict) or not tensors:
+        return None
+    return LoadedDiscriminator(settings, tensors)
+
+
+def save_gan(
+    path: Path,
+    generator: Generator,
+    info: dict[str, Any],
+    discriminator: LoadedDiscriminator | None = None,
+) -> None:
+    """Write a generator and what is known of it, with its discriminator or without.
 
     Raises:
         GenartError: when the folder cannot be written or the disk is full.
     """
     tensors = {_PREFIX + name: tensor for name, tensor in generator.state_dict().items()}
     settings = spec_settings(generator.spec)
-    write(path, tensors, {"family": generator.family, "spec": settings, "info": info})
+    header: dict[str, Any] = {"family": generator.family, "spec": settings, "info": info}
+    if discriminator is not None:
+        header["discriminator"] = discriminator.settings
+        tensors |= {_RIVAL + name: tensor for name, tensor in discriminator.tensors.items()}
+    write(path, tensors, header)
 
 
 def spec_settings(spec: Spec) -> dict[str, Any]:

@@ -27,6 +27,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "processes share every batch.",
     )
     gan.add_argument("data", type=Path, metavar="DATA", help="folder or zip file of pictures")
+    gan.add_argument(
+        "--from",
+        dest="parent",
+        type=Path,
+        metavar="FILE",
+        help="go on from this GAN (of any family): its shapes take the place of the settings'",
+    )
     gan.add_argument("--run", required=True, metavar="NAME", help="name of the run")
     gan.add_argument(
         "--base", type=Path, help="ComfyUI base directory; the run lies in its output/genart/NAME"
@@ -147,19 +154,27 @@ def _train_gan(args: argparse.Namespace) -> int:
 
 def _prepare(args: argparse.Namespace, runs: Path) -> None:
     """Begin the run, or open it with new stop rules."""
+    from ..gan.formats.opening import open_gan
     from ..training import recipes
+    from ..training.beginning import prepare
     from ..training.config import TrainConfig
     from ..training.picture_sets import open_pictures
-    from ..training.run_folder import prepare
 
     pictures = open_pictures(args.data)
     given = {name: getattr(args, name) for name in _HELP if hasattr(args, name)}
     recipe = args.recipe
     if recipe == "auto":
         side = given.get("resolution", TrainConfig.resolution)
-        recipe = recipes.auto(len(pictures), side, parent=False)
-    config = recipes.settings(recipe, **given)
-    run = prepare(runs, args.run, pictures, config, args.device or best_device(), args.threads)
+        recipe = recipes.choose(len(pictures), side, parent=args.parent is not None)
+    run = prepare(
+        runs,
+        args.run,
+        pictures,
+        recipes.settings(recipe, **given),
+        args.device or best_device(),
+        args.threads,
+        parent=open_gan(args.parent) if args.parent else None,
+    )
     print(f"run folder: {run.path}")
     for name in run.data["skipped"]:
         print(f"skipped, cannot be read: {name}")

@@ -10,11 +10,12 @@ from ..errors import GenartError, check_choice
 from ..host import folders, memory, sockets
 from ..host.progress import Progress, check_cancelled, show_text
 from ..host.schema import field, result, schema, seed_field, within_bounds
+from ..training.beginning import prepare
 from ..training.config import TrainConfig
 from ..training.job import TrainerJob, start_in_background
 from ..training.picture_sets import PictureSet
 from ..training.reached import reached
-from ..training.run_folder import RunFolder, mark, prepare, runs_folder
+from ..training.run_folder import RunFolder, mark, runs_folder
 from ..training.status import duration, headline
 from .runs import outputs_of
 

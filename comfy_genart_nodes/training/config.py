@@ -68,7 +68,8 @@ class TrainConfig:
         augment: DiffAugment's policies, of `POLICIES`.
         ada_target: in their place ADA (Karras et al. 2020), whose strength follows how often the
             discriminator recognises pictures of the set, towards so much; None for DiffAugment.
-        parent: hash of the network that the run began from; None where it began from nothing.
+        parent: hash of the network that the run began from, whose family and shapes it has; None
+            where it began from nothing.
         freeze_d: so many of the discriminator's blocks, those nearest the picture, stay as the
             parent has them (Mo et al. 2020).
         mirror: show every picture's mirror image too.
@@ -117,7 +118,7 @@ class TrainConfig:
     held_out: int = 0
 
     def __post_init__(self) -> None:
-        for name, choices in (("family", FAMILIES), ("loss", LOSSES), ("fit", FITS)):
+        for name, choices in (("loss", LOSSES), ("fit", FITS)):
             check_choice(name, getattr(self, name), choices)
         for policy in self.augment:
             check_choice("augment", policy, POLICIES)
@@ -133,7 +134,9 @@ class TrainConfig:
             raise GenartError(f"ada_target lies between 0 and 1, not at {self.ada_target}.")
         if self.plateau_kimg is not None and not self.measure_kimg:
             raise GenartError("plateau_kimg watches the KID: set measure_kimg too.")
-        self.generator_spec()
+        if self.parent is None:  # which has a family and shapes of its own
+            check_choice("family", self.family, FAMILIES)
+            self.generator_spec()
 
     def generator_spec(self, classes: int = 0) -> "StyleGAN2Spec | FastGANSpec | DCGANSpec":
         """The generator's, for so many classes.
@@ -141,7 +144,7 @@ class TrainConfig:
         Raises:
             GenartError: when the family knows no classes, or not this side.
         """
-        base = self.channel_base or 64 * self.resolution
+        base = self.width
         if self.family == "stylegan2":
             return StyleGAN2Spec(
                 resolution=self.resolution,
@@ -169,6 +172,11 @@ class TrainConfig:
 
         widths = tuple(max(1, round(base / self.resolution * _FASTGAN[side])) for side in sides)
         return FastGANSpec(widths=widths, z_dim=self.z_dim)
+
+    @property
+    def width(self) -> int:
+        """`channel_base`, chosen where not given."""
+        return self.channel_base or 64 * self.resolution
 
     @property
     def r1_weight(self) -> float:
@@ -206,7 +214,12 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
     """Settings that differ and may not, as "resolution 64 (now 32)"."""
     a, b = old.to_json(), new.to_json()
     return [
-        f"{name} {a[name]} (now {b[name]})"
+        f"{name} {_brief(a[name])} (now {_brief(b[name])})"
         for name in a
         if name not in CHANGEABLE and a[name] != b[name]
     ]
+
+
+def _brief(value: Any) -> Any:
+    """A setting for a sentence: of a hash its first letters."""
+    return value[:12] if isinstance(value, str) else value

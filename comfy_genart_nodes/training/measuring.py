@@ -56,6 +56,11 @@ def held_out(count: int, wanted: int, seed: int) -> list[int]:
     return sorted(places[:wanted].tolist())
 
 
+def wanted_apart(count: int) -> int:
+    """How many of so many pictures to keep apart where a run does not say: a tenth, 500 at most."""
+    return min(max(LEAST, count // 10), MADE)
+
+
 class Measuring:
     """Measures one run, again and again in the same way.
 

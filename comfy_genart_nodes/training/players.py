@@ -1,26 +1,31 @@
 """A generator and its discriminator, as a training step needs them: one pair a family."""
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import GenartError
-from ..gan.networks.dcgan import DCGAN, DCGANSpec
+from ..gan.networks.dcgan import DCGAN
 from ..gan.networks.dcgan_discriminator import DCGANDiscriminator, DCGANDiscriminatorSpec
 from ..gan.networks.discriminator import Discriminator, DiscriminatorSpec
-from ..gan.networks.fastgan import SMALL, FastGAN, FastGANSpec
+from ..gan.networks.families import build
+from ..gan.networks.fastgan import SMALL, FastGAN
 from ..gan.networks.fastgan_discriminator import FastGANDiscriminator, FastGANDiscriminatorSpec
 from ..gan.networks.generator import Generator, Look, Noise
 from ..gan.networks.layers import initialise
-from ..gan.networks.stylegan2 import StyleGAN2
+from ..gan.networks.neighbour_norm import GROUP
 from ..gan.networks.stylegan2_spec import StyleGAN2Spec
 from .config import TrainConfig
 from .draws import Draws
 from .losses import rebuilding_loss
+from .parents import Parent
+
+Rival = Discriminator | FastGANDiscriminator | DCGANDiscriminator
 
 
 class Players(ABC):
@@ -30,11 +35,14 @@ class Players(ABC):
         generator: makes pictures.
         discriminator: scores them.
         betas: Adam's, of both.
+        group: neighbouring pictures that the networks compare with each other: a batch divided
+            between groups trains as the whole one would.
     """
 
     generator: Generator
-    discriminator: nn.Module
+    discriminator: Rival
     betas: ClassVar[tuple[float, float]] = (0.0, 0.99)
+    group: ClassVar[int] = GROUP
 
     @abstractmethod
     def make(self, ws: Tensor, noise: Noise) -> list[Tensor]:
@@ -57,9 +65,6 @@ class Players(ABC):
         """Scores of real pictures, and what else the discriminator is to learn from them."""
         return self.score(pictures, classes), None
 
-    def remember(self, w: Tensor) -> None:  # noqa: B027
-        """Keep the mean of `w [n, w_dim]` for truncation, where a family has one."""
-
     def frozen(self, blocks: int) -> Iterator[nn.Parameter]:
         """The parameters of so many of the discriminator's blocks, nearest the picture first.
 
@@ -70,32 +75,33 @@ class Players(ABC):
             raise GenartError("Only a StyleGAN2's discriminator can be frozen: set freeze_d to 0.")
         return iter(())
 
+    @property
+    def rival_settings(self) -> dict[str, Any]:
+        """The discriminator's spec, as a checkpoint keeps it."""
+        return dataclasses.asdict(self.discriminator.spec)
 
-class StyleGAN2Players(Players):
-    """StyleGAN2 and its discriminator (Karras et al. 2020).
+
+class AnyPlayers(Players):
+    """Any generator, and the discriminator of StyleGAN2 (Karras et al. 2020).
 
     Args:
-        spec: the generator's.
-        seed: of their first weights.
+        generator: of any family.
+        rival: the discriminator's spec.
     """
 
-    def __init__(self, spec: StyleGAN2Spec, seed: int) -> None:
-        self.generator: StyleGAN2 = StyleGAN2(spec)
-        self.discriminator: Discriminator = Discriminator(DiscriminatorSpec.against(spec))
-        initialise(self.generator, seed)
-        initialise(self.discriminator, seed + 1)
+    group = 4  # of minibatch statistics
+
+    def __init__(self, generator: Generator, rival: DiscriminatorSpec) -> None:
+        self.generator = generator
+        self.discriminator: Discriminator = Discriminator(rival)
 
     def make(self, ws: Tensor, noise: Noise) -> list[Tensor]:
         """One picture each."""
-        return [self.generator.synthesis(ws, noise)]
+        return [self.generator.synthesize(ws, Look(noise))]
 
     def score(self, pictures: list[Tensor], classes: Tensor | None) -> Tensor:
         """By minibatch statistics too: pictures are judged among their neighbours."""
         return self.discriminator(pictures[0], classes)
-
-    def remember(self, w: Tensor) -> None:
-        """The mapping network holds the mean."""
-        self.generator.mapping.track(w)
 
     def frozen(self, blocks: int) -> Iterator[nn.Parameter]:
         """Blocks from the full side downwards (Mo et al. 2020, arXiv 2002.10964)."""
@@ -113,19 +119,15 @@ class FastGANPlayers(Players):
     """FastGAN and its discriminator (Liu et al. 2021, arXiv 2101.04775).
 
     Args:
-        spec: the generator's.
-        seed: of their first weights.
+        generator: the FastGAN.
     """
 
     betas = (0.5, 0.999)
 
-    def __init__(self, spec: FastGANSpec, seed: int) -> None:
-        self.generator: FastGAN = FastGAN(spec)
-        self.discriminator: FastGANDiscriminator = FastGANDiscriminator(
-            FastGANDiscriminatorSpec.against(spec)
-        )
-        initialise(self.generator, seed)
-        initialise(self.discriminator, seed + 1)
+    def __init__(self, generator: FastGAN) -> None:
+        self.generator: FastGAN = generator
+        spec = FastGANDiscriminatorSpec.against(generator.spec)
+        self.discriminator: FastGANDiscriminator = FastGANDiscriminator(spec)
 
     def make(self, ws: Tensor, noise: Noise) -> list[Tensor]:
         """The picture and, where it is larger, one of side 128."""
@@ -152,17 +154,14 @@ class DCGANPlayers(Players):
     """DCGAN (Radford et al. 2015, arXiv 1511.06434).
 
     Args:
-        spec: the generator's.
-        seed: of their first weights.
+        generator: the DCGAN.
     """
 
     betas = (0.5, 0.999)
 
-    def __init__(self, spec: DCGANSpec, seed: int) -> None:
-        self.generator: DCGAN = DCGAN(spec)
-        self.discriminator = DCGANDiscriminator(DCGANDiscriminatorSpec.against(spec))
-        initialise(self.generator, seed)
-        initialise(self.discriminator, seed + 1)
+    def __init__(self, generator: DCGAN) -> None:
+        self.generator: DCGAN = generator
+        self.discriminator = DCGANDiscriminator(DCGANDiscriminatorSpec.against(generator.spec))
 
     def make(self, ws: Tensor, noise: Noise) -> list[Tensor]:
         """One picture each; there is no noise."""
@@ -173,18 +172,52 @@ class DCGANPlayers(Players):
         return self.discriminator(pictures[0])
 
 
-def players(config: TrainConfig, classes: int) -> Players:
-    """The pair that a run trains, with the first weights of its seed.
+def players(config: TrainConfig, classes: int, parent: Parent | None = None) -> Players:
+    """The pair that a run trains, with the first weights of its seed or those of its parent.
+
+    Args:
+        config: the run's settings.
+        classes: of its pictures; 0 for none.
+        parent: what the run goes on from.
 
     Raises:
-        GenartError: when the family knows no classes, or not this side.
+        GenartError: when the family knows no classes, or not this side, or the parent's
+            discriminator does not fit.
     """
-    spec = config.generator_spec(classes)
-    if isinstance(spec, FastGANSpec):
-        return FastGANPlayers(spec, config.seed)
-    if isinstance(spec, DCGANSpec):
-        return DCGANPlayers(spec, config.seed)
-    return StyleGAN2Players(spec, config.seed)
+    spec = parent.spec if parent else config.generator_spec(classes)
+    pair = _pair(build(config.family, spec), config, parent)
+    if parent is None:
+        initialise(pair.generator, config.seed)
+    else:
+        pair.generator.load_state_dict(parent.generator)
+    known = parent and parent.discriminator
+    if known and known.settings == pair.rival_settings:
+        pair.discriminator.load_state_dict(known.tensors)
+    else:
+        initialise(pair.discriminator, config.seed + 1)
+    return pair
+
+
+def _pair(generator: Generator, config: TrainConfig, parent: Parent | None) -> Players:
+    """A generator and the discriminator it has, or should have."""
+    if isinstance(generator, FastGAN):
+        return FastGANPlayers(generator)
+    if isinstance(generator, DCGAN):
+        return DCGANPlayers(generator)
+    if parent and parent.discriminator:
+        return AnyPlayers(generator, DiscriminatorSpec(**parent.discriminator.settings))
+    spec = generator.spec
+    if isinstance(spec, StyleGAN2Spec):
+        return AnyPlayers(generator, DiscriminatorSpec.against(spec))
+    rival = DiscriminatorSpec(
+        resolution=spec.resolution,
+        c_dim=spec.c_dim,
+        img_channels=spec.img_channels,
+        channel_base=config.width,
+        channel_max=config.channel_max,
+        mapping_layers=config.mapping_layers,
+    )
+    return AnyPlayers(generator, rival)
 
 
 def parts(share: range, micro: int) -> list[range]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..errors import GenartError
 from ..gan.checkpoint import LoadedGAN, load_gan
+from .history import kids
 from .run_folder import RunFolder
 
 WHICH = ("newest", "best", "step")
@@ -76,16 +77,13 @@ def _at(run: RunFolder, step: int) -> Reached:
 
 
 def _best(run: RunFolder) -> Reached:
-    kids = {
-        run.checkpoint_path(event["step"]): event["kid"]
-        for event in run.events()
-        if event["event"] == "measures" and "kid" in event
-    }
-    kept = [path for path in kids if path.is_file()]
+    found = kids(run.events()).items()
+    measured = {run.checkpoint_path(step): kid for step, kid in found}
+    kept = [path for path in measured if path.is_file()]
     if not kept:
         raise GenartError(
             f"None of the checkpoints that {run.path.name!r} keeps was measured: choose the newest."
         )
-    path = min(kept, key=kids.__getitem__)
-    about = f"{run.path.name}: {path.stem}, KID {kids[path]:.3g}"
+    path = min(kept, key=measured.__getitem__)
+    about = f"{run.path.name}: {path.stem}, KID {measured[path]:.3g}"
     return Reached(load_gan(path), path, about)

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from ..errors import GenartError, check_choice
+from ..errors import check_choice
 from .config import TrainConfig
 
 RECIPES: dict[str, dict[str, Any]] = {
     "stylegan2": {},
     "stylegan2-ada": {"augment": (), "ada_target": 0.6, "path_length": 2.0},
     "r3gan": {"loss": "r3gan"},
-    "fine-tune": {"augment": (), "ada_target": 0.6, "ema_kimg": 2.0},
+    "fine-tune": {"augment": (), "ada_target": 0.6, "ema_kimg": 2.0, "freeze_d": 2},
     "tiny": {
         "family": "fastgan",
         "loss": "hinge",
@@ -36,7 +36,7 @@ FEW = 300
 """Below so many pictures a StyleGAN2 begins to copy before it is good."""
 
 
-def auto(pictures: int, resolution: int, parent: bool) -> str:
+def choose(pictures: int, resolution: int, parent: bool) -> str:
     """The recipe for a number of pictures, a side, and whether there is a network to begin from."""
     if parent:
         return "fine-tune"
@@ -47,10 +47,10 @@ def auto(pictures: int, resolution: int, parent: bool) -> str:
 def settings(recipe: str, **given: Any) -> TrainConfig:
     """A run's settings: those of a recipe, but for those given.
 
+    A network to go on from decides more of them when the run begins (`parents.descend`).
+
     Raises:
         GenartError: when there is no such recipe, or a setting is impossible.
     """
     check_choice("recipe", recipe, tuple(RECIPES))
-    if recipe == "fine-tune" and given.get("parent") is None:
-        raise GenartError("The recipe fine-tune goes on with a network: give it one.")
     return TrainConfig(**{**RECIPES[recipe], **given, "recipe": recipe})

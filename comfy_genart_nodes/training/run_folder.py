@@ -5,29 +5,21 @@ Everything that shows, resumes, compares or exports a run reads this folder and 
 
 import json
 import os
-import platform
-import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-
-from .. import __version__
 from ..errors import GenartError
 from ..files import unwritable, written
 from ..gan.checkpoint import read_header
 from ..names import check_name
-from .config import TrainConfig, differences
-from .licences import counted, terms_of
-from .picture_sets import PictureSet, class_labels
-from .pictures import write_array
+from .config import STOP_RULES, TrainConfig
 
 FORMAT = 1
-STALE_SECONDS = 3600.0
+PLACE = ("device", "processes")  # of a run's machine, what may change when it goes on
 LOCK_SECONDS = 0.5  # whoever only asks whether a run is trained holds its lock for a moment
 
 
@@ -100,7 +92,17 @@ class RunFolder:
             newest = read_header(self.checkpoints[-1])
         except (IndexError, GenartError):
             return False
-        return int(newest["step"]) >= self.config.last_step
+        return int(newest["step"]) >= self.config.last_step or self._ruled_out
+
+    @property
+    def _ruled_out(self) -> bool:
+        """Whether it ended by a rule that the newest checkpoint does not tell, and still has it."""
+        last = (self.events() or [{}])[-1]
+        rule, limit = last.get("rule"), last.get("limit")
+        if last.get("event") != "finished" or rule not in STOP_RULES:
+            return False
+        now = getattr(self.config, rule)
+        return now is not None and isinstance(limit, (int, float)) and now <= limit
 
     def events(self) -> list[dict[str, Any]]:
         """What happened so far, oldest first."""
@@ -141,11 +143,11 @@ class RunFolder:
             raise unwritable(self.path, error) from error
 
     def update(self, config: TrainConfig, machine: dict[str, Any]) -> None:
-        """Write new stop rules and the device; threads and precision stay as they began."""
+        """Write new stop rules and the devices; threads and precision stay as they began."""
         self.config = config
-        self.machine = {**self.machine, "device": machine["device"]}
+        self.machine = {**self.machine, **{name: machine[name] for name in PLACE}}
         self._run = {**self._run, "config": config.to_json(), "machine": self.machine}
-        _write_json(self.path / "run.json", self._run)
+        write_json(self.path / "run.json", self._run)
 
     @contextmanager
     def locked(self, patience: float = LOCK_SECONDS) -> Iterator[None]:
@@ -180,18 +182,6 @@ class RunFolder:
     def stop_file(self) -> Path:
         """What asks the process that trains to write a checkpoint and end, once it is there."""
         return self.path / "stop"
-
-
-def _precision(config: TrainConfig, device: str) -> str:
-    """The arithmetic that "auto" stands for: bf16 where the hardware multiplies it faster."""
-    if config.precision != "auto":
-        return config.precision
-    kind = torch.device(device).type
-    if kind == "cpu":
-        fast = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    else:
-        fast = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if fast else "fp32"
 
 
 def _lock(file: IO[bytes]) -> bool:
@@ -251,131 +241,7 @@ def mark(runs: Path, name: str) -> str:
         return str(error)
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
+    """Write a value as JSON with sorted keys, whole or not at all."""
     with written(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")
-
-
-def prepare(
-    runs: Path,
-    name: str,
-    pictures: PictureSet,
-    config: TrainConfig,
-    device: str,
-    threads: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> RunFolder:
-    """Begin a run, or open the one of that name to go on with new stop rules.
-
-    A new run's folder appears whole, with its pictures decoded, or not at all.
-
-    Args:
-        runs: the folder of all runs.
-        name: the run's name.
-        pictures: what to train on.
-        config: the settings.
-        device: where to train, as torch names it.
-        threads: CPU threads; part of the arithmetic, so a run keeps those it began with.
-        progress: called with (done, total) while pictures are decoded; may raise to stop.
-
-    Raises:
-        GenartError: when the name will not do, pictures cannot be read, or the run exists with
-            other settings.
-    """
-    path = runs / check_name(name, "run")
-    _check_device(device)
-    machine = {
-        "device": device,
-        "threads": threads or torch.get_num_threads(),
-        "precision": _precision(config, device),
-    }
-    if path.exists():
-        return _reopen(RunFolder(path), pictures, config, machine)
-    _sweep(path)
-    temporary = runs / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        for folder in ("samples", "checkpoints"):
-            (temporary / folder).mkdir(parents=True)
-        data = _decode(pictures, config, temporary / "pictures.npy", progress)
-        versions = {
-            "genart": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        }
-        run = {
-            "format": FORMAT,
-            "config": config.to_json(),
-            "data": data,
-            "machine": machine,
-            "versions": versions,
-        }
-        _write_json(temporary / "run.json", run)
-        temporary.rename(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return RunFolder(path)
-
-
-def _decode(
-    pictures: PictureSet, config: TrainConfig, array: Path, progress: Callable[[int, int], None]
-) -> dict[str, Any]:
-    """Write the array of a new run's pictures; what `run.json` says of them.
-
-    With classes: their names, and for each picture in the array the place of its class. Always:
-    how many of those pictures are under which licence, and of whom there is consent.
-    """
-    terms_of(pictures.manifest, pictures.names)  # as the next: what cannot go well fails early
-    if config.classes:
-        class_labels(pictures, pictures.names)
-    kept, broken = write_array(
-        pictures, config.resolution, array, config.fit, config.background, config.seed, progress
-    )
-    classes, labels = class_labels(pictures, kept) if config.classes else ([], [])
-    return {
-        "folder": pictures.place,
-        "fingerprint": pictures.fingerprint,
-        "pictures": kept,
-        "skipped": broken,
-        "classes": classes,
-        "labels": labels,
-        "terms": counted(terms_of(pictures.manifest, kept)),
-    }
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
-        reason = str(error).strip().splitlines()[0]
-        raise GenartError(
-            f"Cannot train on the device {device!r}: {reason.rstrip('.')}. Try cpu or cuda."
-        ) from error
-
-
-def _sweep(path: Path) -> None:
-    """Remove what processes that were killed left of the same run's beginning."""
-    if not path.parent.is_dir():
-        return
-    for left in path.parent.iterdir():
-        mine = left.name.startswith(f".{path.name}.") and left.suffix == ".tmp"
-        if mine and time.time() - left.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _reopen(
-    run: RunFolder, pictures: PictureSet, config: TrainConfig, machine: dict[str, Any]
-) -> RunFolder:
-    changed = differences(run.config, config)
-    if run.data["fingerprint"] != pictures.fingerprint:
-        changed.append(f"{len(run.data['pictures'])} pictures (now {len(pictures)}, or others)")
-    if changed:
-        raise GenartError(
-            f"The run {run.path.name!r} was begun with {', '.join(changed)}: go on with the old "
-            "settings, or choose a new name."
-        )
-    if (config, machine["device"]) != (run.config, run.machine["device"]):
-        with run.locked():
-            run.update(config, machine)
-    return run

@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from .curves import Curve, curves
+from .history import spent_seconds
 from .run_folder import RunFolder
-from .trainer import spent_seconds
 
 NEWS = 6
 RECENT = 20  # reports, for the speed

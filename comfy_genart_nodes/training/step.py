@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from ..gan.networks.generator import Generator, Look, Noise
+from ..gan.networks.generator import Generator, Noise
 from . import ada, losses
 from .augment import augment
 from .config import TrainConfig
-from .draws import Draws, generator
+from .draws import Draws
+from .order import Order
+from .parents import Parent
 from .players import one_hot, parts, players
 from .team import Team
 
@@ -26,35 +27,7 @@ PENALTY_EVERY = {"logistic": 16, "minimax": 16, "hinge": 16, "r3gan": 1}
 PATHS_EVERY = 4  # likewise, of path lengths
 ADAPT_EVERY = 4  # steps, of ADA's p
 EMA_RAMP_UP = 0.05  # the moving average is never longer than this part of the run so far
-GROUP = 4  # pictures that the discriminator compares with each other, never divided
 _DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
-
-
-class Order:
-    """Which pictures each step sees: every epoch all of them, in an order of its own.
-
-    Args:
-        count: how many pictures there are.
-        seed: the run's.
-        left_out: places of those that are never shown.
-    """
-
-    def __init__(self, count: int, seed: int, left_out: Sequence[int] = ()) -> None:
-        self.shown = sorted(set(range(count)) - set(left_out))
-        self.seed = seed
-        self._epoch, self._places = -1, torch.empty(0, dtype=torch.long)
-
-    def batch(self, step: int, size: int) -> list[int]:
-        """The indices of a step's pictures."""
-        return [self._at(step * size + i) for i in range(size)]
-
-    def _at(self, place: int) -> int:
-        epoch, within = divmod(place, len(self.shown))
-        if epoch != self._epoch:
-            drawn = generator(self.seed, epoch, "order")
-            self._places = torch.randperm(len(self.shown), generator=drawn)
-            self._epoch = epoch
-        return self.shown[int(self._places[within])]
 
 
 class Training:
@@ -68,6 +41,7 @@ class Training:
         labels: [n], the class of each picture; None where they have none.
         left_out: places of pictures that are never shown.
         team: the processes that train together.
+        parent: what the run goes on from.
     """
 
     def __init__(
@@ -80,6 +54,7 @@ class Training:
         labels: np.ndarray | None = None,
         left_out: Sequence[int] = (),
         team: Team | None = None,
+        parent: Parent | None = None,
     ) -> None:
         self.config, self.pictures, self.device = config, pictures, device
         self.team = team or Team()
@@ -92,9 +67,9 @@ class Training:
         self._kept: list[Tensor] | None = None
         self.path_mean = torch.zeros([], device=device, dtype=self.dtype)
         self.ada = torch.zeros(2)  # p, and the sum of mean signs since it last moved
+        self.players = players(config, self.classes, parent)
         self.share = self.team.share(config.batch)
         self.micro = len(self.share)
-        self.players = players(config, self.classes)
         self.g, self.d = self.players.generator, self.players.discriminator
         self.g_ema: Generator = copy.deepcopy(self.g).eval().requires_grad_(False)
         for network in (self.g, self.d, self.g_ema):
@@ -140,14 +115,14 @@ class Training:
             try:
                 return turn()
             except RuntimeError as error:
-                least = min(GROUP, len(self.share))
-                if not is_shortage(error) or self.micro <= least:
+                if not is_shortage(error) or self.micro == 1:
                     raise
             self._kept = None
             for adam in (self.adam_g, self.adam_d):
                 adam.zero_grad()
+            # Between groups the step stays the same; smaller parts are better than none.
             half = self.micro // 2
-            self.micro = max(half - half % GROUP, least)
+            self.micro = half - half % self.players.group or half
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
@@ -166,7 +141,7 @@ class Training:
             self._discriminate([x.detach() for x in fake], draws, report)
             self._kept = fake if alone else None
         self.team.sum([w_mean])
-        self.players.remember(w_mean[None])
+        self.g.track(w_mean[None])
         self._learn(self.adam_d)
         return report
 
@@ -209,7 +184,7 @@ class Training:
 
     def _generate(self, draws: Draws) -> tuple[list[Tensor], Tensor]:
         """Pictures with gradients to the generator where they are enabled, and their w."""
-        z = draws.normal("z", self.config.z_dim).to(self.device, self.dtype)
+        z = draws.normal("z", self.g.spec.z_dim).to(self.device, self.dtype)
         w = self.g.map(z, self._imagined(draws))
         noise = Noise("random", generators=draws.generators("noise"))
         return self.players.make(self._every_layer(w), noise), w
@@ -287,7 +262,7 @@ class Training:
             draws = self._draws(piece)
             share = len(piece) / self.config.batch
             with self._autocast():
-                z = draws.normal("path z", self.config.z_dim).to(self.device, self.dtype)
+                z = draws.normal("path z", self.g.spec.z_dim).to(self.device, self.dtype)
                 ws = self._every_layer(self.g.map(z, self._imagined(draws)))
                 noise = Noise("random", generators=draws.generators("path noise"))
                 made = self.players.make(ws, noise)[0]
@@ -319,7 +294,9 @@ class Training:
     def _average(self) -> None:
         """Move the averaged generator towards the trained one."""
         seen = self.step * self.config.batch
-        half_life = min(self.config.ema_kimg * 1000, seen * EMA_RAMP_UP)
+        half_life = self.config.ema_kimg * 1000
+        if self.config.parent is None:  # else the average is good from the start
+            half_life = min(half_life, seen * EMA_RAMP_UP)
         beta = 0.5 ** (self.config.batch / max(half_life, 1e-8))
         for mean, trained in zip(self.g_ema.parameters(), self.g.parameters(), strict=True):
             mean.lerp_(trained, 1 - beta)
@@ -369,26 +346,6 @@ class Training:
         learning = set(self.learning)
         yield "adam_g", self.adam_g, dict(self.g.named_parameters())
         yield "adam_d", self.adam_d, {n: p for n, p in self.d.named_parameters() if p in learning}
-
-    @torch.no_grad()
-    def sheet(self) -> Image.Image:
-        """A sheet of what the averaged generator makes of the run's fixed latents."""
-        side = self.config.resolution
-        columns = min(max(1024 // side, 2), 8)
-        shape = (columns * max(columns // 2, 1), self.config.z_dim)
-        z = torch.randn(shape, generator=generator(self.config.seed, 0, "sheet"))
-        kinds = None
-        if self.classes:
-            kinds = one_hot(torch.arange(len(z)) % self.classes, self.classes)
-        rows: list[Tensor] = []
-        for start in range(0, len(z), columns):
-            row = slice(start, start + columns)
-            of = None if kinds is None else kinds[row].to(self.device, self.dtype)
-            w = self.g_ema.map(z[row].to(self.device, self.dtype), of)
-            ws = w[:, None].expand(-1, self.g.spec.num_ws, -1)
-            rows.append(torch.cat(list(self.g_ema.synthesize(ws, Look()).cpu()), dim=2))
-        pixels = (torch.cat(rows, dim=1) * 127.5 + 128).clamp(0, 255).byte()
-        return Image.fromarray(pixels.permute(1, 2, 0).numpy())
 
 
 def is_shortage(error: Exception) -> bool:

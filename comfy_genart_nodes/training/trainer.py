@@ -8,7 +8,7 @@ import ctypes
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,9 @@ from torch import Tensor
 from ..errors import GenartError
 from ..files import replace, written
 from ..gan import checkpoint
+from . import history, parents, showing
 from .config import TrainConfig
+from .measuring import MADE, Measuring, held_out
 from .run_folder import RunFolder
 from .step import Training, is_shortage
 from .team import Team, join
@@ -90,6 +92,8 @@ class _Session:
         self.run, self.team = run, team
         self.should_stop, self.listen = should_stop, listen
         config = run.config
+        self.kids = history.kids(run.events())
+        self._measuring: Measuring | None = None
         torch.set_num_threads(int(run.machine["threads"]))
         _retain_heap()
         self.pictures = np.load(run.path / "pictures.npy", mmap_mode="r")
@@ -97,9 +101,11 @@ class _Session:
         self.micro = self.training.micro
         self.checkpoint_steps = _every(config.checkpoint_kimg, config)
         self.sample_steps = _every(config.sample_kimg, config)
+        self.measure_steps = _every(config.measure_kimg, config) if config.measure_kimg else 0
         self.deadline = math.inf
         if config.hours is not None:
-            self.deadline = time.monotonic() + config.hours * 3600 - spent_seconds(run.events())
+            spent = history.spent_seconds(run.events())
+            self.deadline = time.monotonic() + config.hours * 3600 - spent
 
     def _begin(self) -> Training:
         """The run as it was before its first step."""
@@ -114,8 +120,15 @@ class _Session:
             device,
             machine["precision"],
             labels=np.array(labels) if labels else None,
+            left_out=self._apart(),
             team=self.team,
+            parent=parents.read(self.run.path),
         )
+
+    def _apart(self) -> list[int]:
+        """Places of the pictures that are kept apart for measures."""
+        config = self.run.config
+        return held_out(len(self.pictures), config.held_out, config.seed)
 
     def train(self) -> Outcome:
         """Step until the end."""
@@ -129,21 +142,24 @@ class _Session:
         last = self.run.config.last_step
         began = self.training.step
         log = _Log(began, self.run.config.batch)
-        late = False
-        while self.training.step < last and not late:
-            late = time.monotonic() >= self.deadline
-            stop, late, due = self.team.any(self.should_stop(), late, log.due())
+        rule = ""
+        while self.training.step < last and not rule:
+            late, flat = time.monotonic() >= self.deadline, self._flat()
+            asked = self.team.any(self.should_stop(), late, flat, log.due())
+            stop, late, flat, due = asked
             if stop:
                 if self.training.step > began:
                     self._checkpoint(log)
                 self._record("stopped")
                 return "stopped"
+            rule = "plateau_kimg" if flat else "hours" if late else ""
             try:
-                self._step(log, due, late or self.training.step + 1 == last)
+                self._step(log, due, bool(rule) or self.training.step + 1 == last)
             except _AstrayError as error:
                 self._go_back(error)
                 log = _Log(self.training.step, self.run.config.batch)
-        self._record("finished")
+        limit = {"rule": rule, "limit": getattr(self.run.config, rule)} if rule else {}
+        self._record("finished", **limit)
         return "finished"
 
     def _step(self, log: "_Log", due: bool, done: bool) -> None:
@@ -153,12 +169,48 @@ class _Session:
         if training.micro != self.micro:
             self.micro = training.micro
             self._record("micro_batch", pictures=self.micro)
-        if done or training.step % self.checkpoint_steps == 0:
+        measured = bool(self.measure_steps) and (done or training.step % self.measure_steps == 0)
+        if done or measured or training.step % self.checkpoint_steps == 0:
             self._checkpoint(log)
         elif due:
             self._report(log)
         if done or training.step % self.sample_steps == 0:
             self._sample()
+        if measured:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Record what the averaged generator is worth, unless somebody wants to stop meanwhile."""
+        if not self.team.first:
+            return
+        if self._measuring is None:
+            self._measuring = Measuring(
+                self.run.path,
+                self.pictures,
+                self._apart(),
+                self.training.device,
+                lambda numbers: showing.pictures(self.training, numbers, MADE),
+                seed=self.run.config.seed,
+                made=MADE,
+                progress=self._heed,
+            )
+        with suppress(_WantedElsewhereError):
+            figures = self._measuring()
+            self.kids[self.training.step] = figures["kid"]
+            self._record("measures", **figures)
+
+    def _heed(self, done: int, total: int) -> None:
+        """Give up measuring when asked to stop: what was trained lies in its checkpoint."""
+        if self.should_stop():
+            raise _WantedElsewhereError
+
+    def _flat(self) -> bool:
+        """Whether the KID has not become better for as long as the run wants to wait."""
+        patience = self.run.config.plateau_kimg
+        if patience is None or not self.kids or not self.team.first:
+            return False
+        best = min(self.kids, key=self.kids.__getitem__)
+        return (max(self.kids) - best) * self.run.config.batch >= patience * 1000
 
     def _go_back(self, error: "_AstrayError") -> None:
         """Take up the last good state and learn more slowly from there, once in a run.
@@ -209,6 +261,8 @@ class _Session:
         header = checkpoint.read_header(path)
         self.training.restore(checkpoint.read(path), int(header["step"]))
         self.training.slow_down(float(header.get("rate", 1.0)))
+        # What a process that was killed measured beyond this state is measured again.
+        self.kids = {at: kid for at, kid in self.kids.items() if at <= self.training.step}
         return self.training.step
 
     def _newest(self) -> int | None:
@@ -222,6 +276,8 @@ class _Session:
         for path in reversed(self.run.checkpoints):
             try:
                 step = self._take_up(path)
+            except checkpoint.NewerError:
+                raise  # it is whole, and to be kept
             except (GenartError, KeyError, RuntimeError) as error:
                 self._record("unreadable", file=path.name, reason=str(error))
                 unreadable.append(path)
@@ -247,6 +303,7 @@ class _Session:
         header = {
             "family": self.training.g.family,
             "spec": checkpoint.spec_settings(self.training.g.spec),
+            "discriminator": self.training.players.rival_settings,
             "info": training_info(config, step, len(self.training.pictures)),
             "step": step,
             "rate": self.training.rate_factor,
@@ -254,17 +311,27 @@ class _Session:
         if not path.exists():
             checkpoint.write(path, self.training.tensors(), header)
         checkpoint.read_header(path)  # before an older one goes
-        for old in self.run.checkpoints[: -config.keep_last]:
-            with suppress(PermissionError):  # Windows: another program reads it; next time
-                old.unlink(missing_ok=True)
+        self._let_go()
         self._record("checkpoint", file=f"checkpoints/{path.name}")
+
+    def _let_go(self) -> None:
+        """Remove checkpoints that are neither among the newest nor among the best."""
+        config = self.run.config
+        there = self.run.checkpoints
+        measured = [step for step in self.kids if self.run.checkpoint_path(step) in there]
+        best = sorted(measured, key=self.kids.__getitem__)[: config.keep_best]
+        kept = {*there[-config.keep_last :], *map(self.run.checkpoint_path, best)}
+        for old in there:
+            if old not in kept:
+                with suppress(PermissionError):  # Windows: another program reads it; next time
+                    old.unlink(missing_ok=True)
 
     def _sample(self) -> None:
         if not self.team.first:
             return
         path = self.run.sample_path(self.training.step)
         with written(path) as temporary:
-            self.training.sheet().save(temporary, format="PNG")
+            showing.sheet(self.training).save(temporary, format="PNG")
         self._record("samples", file=f"samples/{path.name}")
 
 
@@ -293,19 +360,12 @@ def _retain_heap() -> None:
             libc.mallopt(-1, (1 << 31) - 1)
 
 
-def spent_seconds(events: Iterable[dict[str, Any]]) -> float:
-    """For how long a run has been trained so far, as its events tell."""
-    total, began, last = 0.0, math.inf, 0.0
-    for event in events:
-        if event["event"] in ("started", "resumed"):
-            total += max(last - began, 0.0)
-            began = event["time"]
-        last = event["time"]
-    return total + max(last - began, 0.0)
-
-
 class _AstrayError(GenartError):
     """A loss that is not a number."""
+
+
+class _WantedElsewhereError(Exception):
+    """Somebody asked to stop while the run was being measured."""
 
 
 class _Log:

@@ -1,10 +1,13 @@
 """Both of the discriminator's architectures, with classes and without, score and learn."""
 
 import dataclasses
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from comfy_genart_nodes.gan.formats.opening import open_discriminator
 from comfy_genart_nodes.gan.networks.discriminator import Discriminator, DiscriminatorSpec
 from comfy_genart_nodes.gan.networks.layers import initialise
 from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
@@ -79,3 +82,32 @@ def test_it_has_the_size_of_the_generator_it_stands_against() -> None:
     shared = set(mine) & set(its) - {"architecture"}
     assert {"resolution", "c_dim", "img_channels", "channel_base", "channel_max"} <= shared
     assert {key: mine[key] for key in shared} == {key: its[key] for key in shared}
+
+
+FILES = Path(__file__).parents[1] / "fixtures" / "networks"
+
+
+# What stylegan2-ada-pytorch's own discriminator answers, its tensors read from these files, to the
+# pictures `img_psi1_const` beside them; fp32 on a CPU.
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("sg2_64", [-0.408636123, 0.434113175, 0.178486004]),
+        ("sg2_64_cond", [0.428849310, 0.633429527, 0.331173867]),
+    ],
+)
+def test_discriminators_of_the_original_tool_answer_as_there(name, answers) -> None:
+    found = open_discriminator(FILES / f"{name}.pkl")
+    network = Discriminator(DiscriminatorSpec(**found.settings))
+    network.load_state_dict(found.tensors)
+    with np.load(FILES / f"{name}.npz") as recorded:
+        real = torch.from_numpy(recorded["img_psi1_const"])
+        classes = torch.from_numpy(recorded["c"]) if found.settings["c_dim"] else None
+    with torch.no_grad():
+        scores = network(real, classes).flatten()
+    torch.testing.assert_close(scores, torch.tensor(answers), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["sg2_64_resnet", "r3gan_64"])
+def test_files_without_such_a_discriminator_have_none(name) -> None:
+    assert open_discriminator(FILES / f"{name}.pkl") is None

@@ -24,10 +24,11 @@ from comfy_genart_nodes.gan import checkpoint
 from comfy_genart_nodes.gan.checkpoint import load_gan, read
 from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.training import child, losses, trainer
+from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.job import TrainerJob
 from comfy_genart_nodes.training.picture_sets import open_folder
-from comfy_genart_nodes.training.run_folder import RunFolder, prepare
+from comfy_genart_nodes.training.run_folder import RunFolder
 from comfy_genart_nodes.training.step import Training
 
 CONFIG = TrainConfig(

@@ -7,7 +7,7 @@ import pytest
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.training.config import TrainConfig
-from comfy_genart_nodes.training.step import Order
+from comfy_genart_nodes.training.order import Order
 
 CONFIG = TrainConfig(resolution=32, batch=4, steps=18, channel_base=128, mirror=True)
 

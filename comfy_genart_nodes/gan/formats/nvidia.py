@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import GenartError, shown
+from ..checkpoint import LoadedDiscriminator
 from ..networks.r3gan import R3GAN
 from ..networks.stylegan2 import StyleGAN2
 from ..networks.stylegan3 import StyleGAN3
 from ..networks.stylegan3_spec import StyleGAN3Spec
-from . import mapping_tensors, r3gan_tensors, stylegan2_tensors
+from . import discriminator_tensors, mapping_tensors, r3gan_tensors, stylegan2_tensors
 from .modules import Module, as_module, state_dict, walk
 from .network_file import NetworkFile, left_aside
 from .state_dicts import shape, tensors
@@ -69,6 +70,20 @@ def read(tree: Any, name: str) -> NetworkFile:
     found = reader(network, name)
     info = {**found.info, **_training(parts)}
     return NetworkFile(found.family, found.spec, found.tensors, info, (*warnings, *found.warnings))
+
+
+def read_discriminator(tree: Any, name: str) -> LoadedDiscriminator | None:
+    """The discriminator in such a file, None where there is none that is known here.
+
+    Args:
+        tree: as `torch_files.open_pickle` gives it.
+        name: of the file, for messages.
+
+    Raises:
+        GenartError: when it resamples with another filter than ours, or is not whole.
+    """
+    network = as_module(_parts(tree).get("D"))
+    return None if network is None else discriminator_tensors.read(state_dict(network), name)
 
 
 def _parts(tree: object) -> dict[Any, Any]:

@@ -6,13 +6,20 @@ without running it, and then looked at by each of the readers in turn.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
 from ...errors import GenartError, printable, shown
-from ..checkpoint import LoadedGAN, assemble, load_gan
+from ..checkpoint import (
+    LoadedDiscriminator,
+    LoadedGAN,
+    assemble,
+    load_discriminator,
+    load_gan,
+)
 from . import dcgan, fastgan, lightweight, lucidrains, nvidia, rosinality, tensorflow
 from .network_file import NetworkFile
 from .torch_files import open_pickle
@@ -85,7 +92,28 @@ def _foreign(path: Path) -> LoadedGAN:
     info = dict(found.info)
     if found.warnings:
         info["warnings"] = list(found.warnings)
-    return assemble(found.family, found.spec, found.tensors, info, name)
+    gan = assemble(found.family, found.spec, found.tensors, info, name)
+    return replace(gan, source=path)
+
+
+def open_discriminator(path: Path) -> LoadedDiscriminator | None:
+    """The discriminator beside the generator in a GAN's file, for training that goes on with both.
+
+    Those of this pack's training checkpoints and of NVIDIA's PyTorch tools are read.
+
+    Args:
+        path: a file that `open_gan` reads.
+
+    Returns:
+        None where the file has none, or one of a kind that is not known here.
+
+    Raises:
+        GenartError: as of `open_gan`.
+    """
+    if _is_safetensors(path):
+        return load_discriminator(path)
+    tree = open_pickle(path)
+    return nvidia.read_discriminator(tree, path.name) if nvidia.matches(tree) else None
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...errors import GenartError
 from .generator import Look
+from .neighbour_norm import NeighbourNorm
 from .sizes import check_sizes
 from .unmapped import Unmapped, UnmappedSpec
 
@@ -76,7 +77,7 @@ class DCGAN(Unmapped):
             stride, padding = (2, 1) if i else (1, 0)  # one pixel becomes 4x4, then all doubles
             layers += [
                 nn.ConvTranspose2d(width, wider, 4, stride, padding, bias=False),
-                nn.BatchNorm2d(wider),
+                NeighbourNorm(wider),
                 nn.ReLU(inplace=True),
             ]
             width = wider

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .filters import downsample
-from .layers import Conv, Linear, normalize
+from .layers import Conv, Linear
 from .mapping import Mapping
 from .stylegan2_spec import StyleGAN2Spec, resolutions
 
@@ -149,6 +149,6 @@ class Discriminator(nn.Module):
         assert x is not None
         score = getattr(self, f"b{self.sides[0]}")(x, img)
         if self.spec.c_dim:
-            direction = normalize(self.mapping(None, classes))
+            direction = self.mapping(None, classes)
             score = (score * direction).sum(dim=1, keepdim=True) / math.sqrt(score.shape[1])
         return score

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...errors import GenartError
 from .dcgan import draw_weights
 from .generator import Look, Noise
+from .neighbour_norm import NeighbourNorm
 from .sizes import check_sizes
 from .unmapped import Unmapped, UnmappedSpec
 
@@ -122,9 +123,9 @@ class Block(nn.Sequential):
         self.full = side.bit_length() % 2 == 0  # 8, 32, 128, 512
         layers: list[nn.Module] = [nn.Identity(), DoublingConv(c_in, wide)]
         if self.full:
-            layers += [AddNoise(side), nn.BatchNorm2d(wide), nn.GLU(dim=1)]
+            layers += [AddNoise(side), NeighbourNorm(wide), nn.GLU(dim=1)]
             layers += [nn.Conv2d(c_out, wide, 3, padding=1, bias=False), AddNoise(side + 1)]
-        layers += [nn.BatchNorm2d(wide), nn.GLU(dim=1)]
+        layers += [NeighbourNorm(wide), nn.GLU(dim=1)]
         super().__init__(*layers)
 
     def forward(self, x: Tensor, noise: Noise) -> Tensor:  # type: ignore[override]
@@ -169,7 +170,7 @@ class Start(nn.Module):
         super().__init__()
         self.init = nn.Sequential(
             nn.ConvTranspose2d(z_dim, 2 * channels, 4, bias=False),
-            nn.BatchNorm2d(2 * channels),
+            NeighbourNorm(2 * channels),
             nn.GLU(dim=1),
         )
 

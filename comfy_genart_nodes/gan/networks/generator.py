@@ -136,6 +136,9 @@ class Generator(nn.Module, ABC):
     def map(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
         """`z [n, z_dim]` and one-hot or blended `classes [n, c_dim]` to `w [n, w_dim]`."""
 
+    def track(self, w: Tensor) -> None:
+        """In training, keep the mean of `w [n, w_dim]`, where a family learns one."""
+
     @abstractmethod
     def synthesize(self, ws: Tensor, look: Look) -> Tensor:
         """`ws [n, num_ws, w_dim]` to pictures `[n, img_channels, h, w]`, float32, about -1..1."""

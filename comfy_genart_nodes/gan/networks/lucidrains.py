@@ -16,6 +16,7 @@ from ...errors import GenartError
 from .generator import Generator, Look, Noise
 from .layers import full_precision
 from .lucidrains_layers import Attention, ChannelNorm, blur
+from .mapping import follow
 from .sizes import check_sizes
 
 _SLOPE = 0.2
@@ -206,6 +207,10 @@ class Lucidrains(Generator):
     def map(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
         """`z [n, z_dim]` to `w [n, w_dim]`; there are no classes."""
         return self.mapping(F.normalize(z.float(), dim=1))
+
+    def track(self, w: Tensor) -> None:
+        """Its files hold no mean: this pack's do."""
+        follow(self.w_avg, w)
 
     def synthesize(self, ws: Tensor, look: Look) -> Tensor:
         """`ws [n, num_ws, w_dim]` to pictures `[n, img_channels, h, w]`, about -1..1.

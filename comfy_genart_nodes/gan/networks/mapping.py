@@ -6,6 +6,13 @@ from torch import Tensor, nn
 from ...errors import GenartError
 from .layers import Linear, normalize
 
+_MEMORY = 0.995  # of the mean, a step (Karras et al. 2019)
+
+
+def follow(mean: Tensor, w: Tensor) -> None:
+    """Move a remembered mean `[w_dim]` towards that of `w [n, w_dim]`."""
+    mean.copy_(w.detach().mean(dim=0).lerp(mean, _MEMORY))
+
 
 class Mapping(nn.Module):
     """z (and a class) to w; remembers the mean of w for truncation.
@@ -44,6 +51,6 @@ class Mapping(nn.Module):
             x = getattr(self, f"fc{i}")(x)
         return x
 
-    def track(self, w: Tensor, beta: float = 0.995) -> None:
+    def track(self, w: Tensor) -> None:
         """Move the remembered mean towards that of `w [n, w_dim]`."""
-        self.w_avg.copy_(w.detach().mean(dim=0).lerp(self.w_avg, beta))
+        follow(self.w_avg, w)

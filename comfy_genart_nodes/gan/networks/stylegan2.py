@@ -286,6 +286,10 @@ class StyleGAN2(Generator):
         """`z [n, z_dim]` and `classes [n, c_dim]` to `w [n, w_dim]`."""
         return self.mapping(z, classes)
 
+    def track(self, w: Tensor) -> None:
+        """The mapping network holds the mean."""
+        self.mapping.track(w)
+
     def synthesize(self, ws: Tensor, look: Look) -> Tensor:
         """`ws [n, num_ws, w_dim]` to pictures `[n, img_channels, h, w]`, about -1..1."""
         return self.synthesis(ws, look.noise, look.frame.canvas)

@@ -41,4 +41,4 @@ class Unmapped(Generator):
 
     def map(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
         """`z [n, z_dim]` itself."""
-        return z.float()
+        return z.to(torch.promote_types(z.dtype, torch.float32))

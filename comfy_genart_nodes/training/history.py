@@ -1,0 +1,23 @@
+"""What a run's events tell of its past: how long it was trained, what was measured when."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+Events = Iterable[dict[str, Any]]
+
+
+def spent_seconds(events: Events) -> float:
+    """For how long a run has been trained so far."""
+    total, began, last = 0.0, math.inf, 0.0
+    for event in events:
+        if event["event"] in ("started", "resumed"):
+            total += max(last - began, 0.0)
+            began = event["time"]
+        last = event["time"]
+    return total + max(last - began, 0.0)
+
+
+def kids(events: Events) -> dict[int, float]:
+    """The KID of every step that was measured; of steps trained twice, the later one."""
+    return {event["step"]: event["kid"] for event in events if event["event"] == "measures"}

@@ -1,0 +1,174 @@
+"""A run that measures itself: pictures kept apart, the best kept, an end where nothing improves.
+
+The pictures are seen by a plain function of their pixels in place of ImageNet's features: what a
+run does with figures is the same.
+"""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comfy_genart_nodes.errors import GenartError
+from comfy_genart_nodes.training import measuring, trainer
+from comfy_genart_nodes.training.beginning import prepare
+from comfy_genart_nodes.training.config import TrainConfig
+from comfy_genart_nodes.training.measuring import held_out
+from comfy_genart_nodes.training.picture_sets import open_folder
+from comfy_genart_nodes.training.reached import reached
+from comfy_genart_nodes.training.run_folder import RunFolder
+
+CONFIG = TrainConfig(
+    resolution=32,
+    batch=4,
+    steps=12,
+    channel_base=128,
+    channel_max=8,
+    z_dim=8,
+    w_dim=8,
+    precision="fp32",
+    checkpoint_kimg=0.008,  # every 2 steps
+    sample_kimg=1.0,
+    keep_last=1,
+    measure_kimg=0.008,
+)
+
+
+class Means:
+    """Mean colours of a picture's quarters."""
+
+    name = "quarters"
+
+    def __init__(self, device: torch.device) -> None:
+        """Any device."""
+
+    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(pictures, 2).flatten(1)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(measuring, "Features", Means)
+    monkeypatch.setattr(trainer, "MADE", 32)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for i, colour in enumerate(np.random.default_rng(0).integers(0, 256, (24, 3))):
+        Image.new("RGB", (32, 32), tuple(map(int, colour))).save(folder / f"{i}.png")
+    return open_folder(folder)
+
+
+@pytest.fixture
+def begin(tmp_path, pictures):
+    def begin(**given):
+        return prepare(tmp_path / "runs", "a", pictures, replace(CONFIG, **given), "cpu", 1)
+
+    return begin
+
+
+def measures(run):
+    return {e["step"]: e for e in run.events() if e["event"] == "measures"}
+
+
+def kids(monkeypatch, *values):
+    """Let the run measure these KIDs, one after the other."""
+    count, measure = iter(values), measuring.measure
+
+    def measured(*args, **more):
+        return {**measure(*args, **more), "kid": next(count)}
+
+    monkeypatch.setattr(measuring, "measure", measured)
+
+
+def kept(run):
+    return [int(path.stem.removeprefix("step")) for path in run.checkpoints]
+
+
+def test_figures_of_pictures_kept_apart_are_recorded(begin):
+    run = begin()
+    assert run.config.held_out == measuring.LEAST
+    assert trainer.train(run.path, lambda: False) == "finished"
+    found = measures(run)
+    assert list(found) == [2, 4, 6, 8, 10, 12]
+    for figures in found.values():
+        assert figures["kid_low"] <= figures["kid"] <= figures["kid_high"]
+        assert {"precision", "recall", "density", "coverage", "copying"} <= set(figures)
+        assert figures["backbone"] == "quarters"
+
+
+def test_pictures_kept_apart_are_never_shown(begin):
+    run = begin()
+    session = trainer._Session(run, trainer.Team(), lambda: False, lambda event: None)
+    order = session.training.order
+    seen = {place for step in range(20) for place in order.batch(step, 4)}
+    assert seen == set(range(24)) - set(held_out(24, run.config.held_out, run.config.seed))
+
+
+def test_the_best_are_kept_beside_the_newest(begin, monkeypatch):
+    kids(monkeypatch, 0.5, 0.2, 0.4, 0.1, 0.6, 0.3)
+    run = begin(keep_best=2)
+    trainer.train(run.path, lambda: False)
+    assert kept(run) == [4, 8, 12]
+    assert reached(run, "best").path == run.checkpoint_path(8)
+
+
+def test_without_measures_only_the_newest_are_kept(begin):
+    run = begin(measure_kimg=0.0, keep_last=3)
+    trainer.train(run.path, lambda: False)
+    assert kept(run) == [8, 10, 12] and not measures(run)
+    with pytest.raises(GenartError, match="was measured"):
+        reached(run, "best")
+
+
+def test_a_run_ends_where_nothing_gets_better_and_stays_ended(begin, monkeypatch):
+    kids(monkeypatch, 0.5, 0.3, 0.4, *itertools.repeat(0.35, 20))
+    run = begin(steps=1000, plateau_kimg=0.016)  # four steps
+    assert trainer.train(run.path, lambda: False) == "finished"
+    (ended,) = [e for e in run.events() if e["event"] == "finished"]
+    assert ended["rule"] == "plateau_kimg" and 8 < ended["step"] < 12
+    again = begin(steps=1000, plateau_kimg=0.016)
+    assert again.finished
+    patient = begin(steps=14, plateau_kimg=1.0)
+    assert not patient.finished
+    assert trainer.train(patient.path, lambda: False) == "finished"
+    assert RunFolder(run.path).events()[-1]["step"] == 14
+
+
+def test_measuring_changes_nothing_in_the_training(begin, tmp_path, pictures):
+    run = begin()
+    trainer.train(run.path, lambda: False)
+    quiet = prepare(
+        tmp_path / "runs", "b", pictures, replace(run.config, measure_kimg=0.0), "cpu", 1
+    )
+    trainer.train(quiet.path, lambda: False)
+    one, two = (trainer.checkpoint.read(r.checkpoints[-1]) for r in (run, quiet))
+    assert all(tensor.equal(two[name]) for name, tensor in one.items())
+
+
+def test_a_wish_to_stop_is_heard_while_measuring(begin, monkeypatch):
+    run = begin()
+    asked = []
+    whole = measuring.Measuring._seen
+
+    def seen(self, *args):
+        asked.append(True)
+        return whole(self, *args)
+
+    monkeypatch.setattr(measuring.Measuring, "_seen", seen)
+    assert trainer.train(run.path, lambda: bool(asked)) == "stopped"
+    assert len(asked) == 1 and kept(run) == [2] and not measures(run)
+
+
+def test_what_is_too_little_to_measure_or_to_train_on_is_refused(begin, tmp_path):
+    with pytest.raises(GenartError, match="cannot be held out"):
+        begin(held_out=20)
+    with pytest.raises(GenartError, match="8 of them kept apart, are fewer than a batch of 20"):
+        begin(batch=20)
+    with pytest.raises(GenartError, match="lower the batch to 24 or less"):
+        begin(batch=32, measure_kimg=0.0)
+    assert not (tmp_path / "runs").exists()
