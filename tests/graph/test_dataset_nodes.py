@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from prompts import Graph, NodeError, fetch
 from small_gans import refusal
+from training_runs import new_name, place, train
 from zips import locked, png, zipped
 
 CELL = 96  # of the contact sheet
@@ -202,14 +203,10 @@ def test_the_camera_and_its_place_stay_behind(server, folder):
         scene(i).save(folder / f"{i}.jpg", exif=exif)
     assert b"SECRET" in (folder / "0.jpg").read_bytes()
     graph = Graph()
-    dataset = graph.node("GenartOpenPictureFolder", folder=folder.name)
-    values = {"resolution": 32, "kimg": 0.008, "batch_size": 4, "seed": 0, "channel_base": 512}
-    more = {"mirror": False, "precision": "fp32"}
-    name = f"run {uuid.uuid4().hex[:8]}"
-    graph.node("GenartTrainGAN", dataset=dataset, run_name=name, **values, **more)
+    name = new_name()
+    train(graph, folder.name, name, kimg=0.008)
     graph.run(server)
-    run = server.base / "output" / "genart" / name
-    files = [path for path in run.rglob("*") if path.is_file()]
+    files = [path for path in place(server, name).rglob("*") if path.is_file()]
     assert {".npy", ".png", ".safetensors"} <= {path.suffix for path in files}
     assert not any(b"SECRET" in path.read_bytes() for path in files)
 

@@ -10,9 +10,10 @@ import pytest
 from prompts import Graph, NodeError, fetch, forget, wait
 from small_gans import refusal
 
+from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.picture_sets import from_images
-from comfy_genart_nodes.training.run_folder import RunFolder, prepare
+from comfy_genart_nodes.training.run_folder import RunFolder
 from comfy_genart_nodes.training.trainer import train
 
 LABEL, HEAD, CELL, GAP = 96, 28, 128, 4  # of the sheet of cases

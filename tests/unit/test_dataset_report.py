@@ -11,12 +11,12 @@ from PIL import Image, ImageEnhance
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.training import duplicates
+from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.dataset_report import CELL, SHEET_PICTURES, report, spread
 from comfy_genart_nodes.training.licences import NONE, terms_of
 from comfy_genart_nodes.training.picture_sets import from_images, open_folder
 from comfy_genart_nodes.training.pictures import AHEAD
-from comfy_genart_nodes.training.run_folder import prepare
 
 
 def scene(seed, size=(96, 64)):

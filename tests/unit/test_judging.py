@@ -11,12 +11,13 @@ from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.evaluation.copying import Copying, count_near
 from comfy_genart_nodes.gan.checkpoint import LoadedGAN
 from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
+from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.cases import CELL, GAP, HEAD, LABEL
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.judging import judge, look_alikes, measured_latents
 from comfy_genart_nodes.training.measuring import held_out
 from comfy_genart_nodes.training.picture_sets import from_images
-from comfy_genart_nodes.training.run_folder import RunFolder, prepare
+from comfy_genart_nodes.training.run_folder import RunFolder
 
 COUNT, APART, MADE = 90, 20, 60
 
