@@ -298,13 +298,12 @@ class _Session:
         if not self.team.first:
             return
         step = self.training.step
-        config = self.run.config
         path = self.run.checkpoint_path(step)
         header = {
             "family": self.training.g.family,
             "spec": checkpoint.spec_settings(self.training.g.spec),
             "discriminator": self.training.players.rival_settings,
-            "info": training_info(config, step, len(self.training.pictures)),
+            "info": training_info(self.run, step),
             "step": step,
             "rate": self.training.rate_factor,
         }
@@ -335,13 +334,15 @@ class _Session:
         self._record("samples", file=f"samples/{path.name}")
 
 
-def training_info(config: TrainConfig, step: int, pictures: int) -> dict[str, Any]:
-    """What a checkpoint tells of how it was made."""
-    settings = config.to_json()
+def training_info(run: RunFolder, step: int) -> dict[str, Any]:
+    """What a checkpoint tells of how it was made, and of what under which terms."""
+    config, settings = run.config, run.config.to_json()
     for rule in ("kimg", "steps"):
         settings.pop(rule)
     kimg = round(step * config.batch / 1000, 6)
-    return {"training": {"kimg": kimg, "step": step, "pictures": pictures, "settings": settings}}
+    pictures, terms = len(run.data["pictures"]), run.data.get("terms", {})
+    training = {"kimg": kimg, "step": step, "pictures": pictures, "settings": settings}
+    return {"training": training | terms}
 
 
 def _every(kimg: float, config: TrainConfig) -> int:

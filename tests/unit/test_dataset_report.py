@@ -17,6 +17,7 @@ from comfy_genart_nodes.training.dataset_report import CELL, SHEET_PICTURES, rep
 from comfy_genart_nodes.training.licences import NONE, terms_of
 from comfy_genart_nodes.training.picture_sets import from_images, open_folder
 from comfy_genart_nodes.training.pictures import AHEAD
+from comfy_genart_nodes.training.trainer import training_info
 
 
 def scene(seed, size=(96, 64)):
@@ -96,6 +97,8 @@ def test_a_run_keeps_the_terms_of_what_it_learns_from(folder, tmp_path):
         "licences": {"CC-BY-4.0": 8, "CC0-1.0 OR MIT": 4, "LicenseRef-friend": 1},
         "consent": {"yes": 8, "no": 1, "not said": 4},
     }
+    told = training_info(run, step=3)["training"]  # goes with the network, wherever it is kept
+    assert (told["pictures"], told["licences"]["CC-BY-4.0"], told["consent"]["no"]) == (13, 8, 1)
     silent = from_images([np.zeros((3, 8, 8, 3), np.uint8)])
     run = prepare(tmp_path, "b", silent, TrainConfig(resolution=32, batch=2), "cpu")
     assert run.data["terms"]["licences"] == {NONE: 3}
