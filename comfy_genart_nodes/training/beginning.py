@@ -146,8 +146,11 @@ def settled(
         config = parents.descend(config, parent, classes, judged)
     elif config.recipe == "fine-tune":
         raise GenartError("The recipe fine-tune goes on with a network: give it one.")
+    else:
+        config.generator_spec(classes)
     if config.measure_kimg and not config.held_out:
         config = replace(config, held_out=wanted_apart(count))
+    held_out(count, config.held_out, config.seed)
     shown = count - config.held_out
     if shown < config.batch:
         apart = f", {config.held_out} of them kept apart," if config.held_out else ""
@@ -155,7 +158,6 @@ def settled(
             f"{count} pictures{apart} are fewer than a batch of {config.batch}: add some, or lower "
             f"the batch to {max(shown, 2)} or less."
         )
-    held_out(count, config.held_out, config.seed)
     return config
 
 

@@ -8,6 +8,7 @@ from .history import spent_seconds
 from .run_folder import RunFolder
 
 NEWS = 6
+_INCIDENTS = ("unreadable", "rate_lowered", "micro_batch")
 RECENT = 20  # reports, for the speed
 _EVERYDAY = ("progress", "samples", "checkpoint", "measures")
 _MEASURES = ("kid", "precision", "recall", "density", "coverage", "copying")
@@ -40,6 +41,40 @@ def describe(run: RunFolder) -> str:
     news = [event for event in events if event["event"] not in _EVERYDAY]
     lines += [_told(event) for event in news[-NEWS:]]
     return "\n".join(line for line in lines if line)
+
+
+def notable(run: RunFolder) -> list[str]:
+    """The last measures, and everything that did not go as planned; a line each.
+
+    Args:
+        run: at work or not.
+    """
+    told = {event["event"]: measured(event) or incident(event) for event in run.events()}
+    return [line for line in (*told.values(), skipped(run)) if line]
+
+
+def skipped(run: RunFolder) -> str:
+    """Which pictures could not be read, in a line; "" where all could."""
+    names = run.data["skipped"]
+    if not names:
+        return ""
+    more = "" if len(names) < 4 else f" and {len(names) - 3} more"
+    return f"skipped, since unreadable: {', '.join(names[:3])}{more}"
+
+
+def incident(event: dict[str, Any]) -> str:
+    """An event that a person should know of, in a line without the time; "" for all others."""
+    return _said(event) if event["event"] in _INCIDENTS else ""
+
+
+def measured(event: dict[str, Any]) -> str:
+    """Figures of an event "measures" in a line, the KID with its interval; "" for all others."""
+    if event["event"] != "measures":
+        return ""
+    words = [f"{name} {event[name]:.3g}" for name in _MEASURES if name in event]
+    if "kid_low" in event:
+        words[0] += f" ({event['kid_low']:.3g} to {event['kid_high']:.3g})"
+    return f"{', '.join(words)}, by {event['backbone']}"
 
 
 def duration(seconds: float) -> str:
@@ -96,8 +131,13 @@ def _measures(found: dict[str, Curve]) -> str:
 
 
 def _told(event: dict[str, Any]) -> str:
-    """One of the news, with its time and reason."""
+    """One of the news, with its time."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(event["time"]))
+    return f"{when}  {_said(event)}"
+
+
+def _said(event: dict[str, Any]) -> str:
+    """What happened, at which point of the run and why."""
     at = f" at {event['kimg']:.4g} kimg" if "kimg" in event else ""
     why = "".join(f": {event[name]}" for name in ("file", "reason") if name in event)
-    return f"{when}  {_SAID.get(event['event'], event['event'])}{at}{why}"
+    return f"{_SAID.get(event['event'], event['event'])}{at}{why}"

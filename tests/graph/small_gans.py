@@ -14,13 +14,14 @@ from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
 from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 
 
-def write_gan(path: Path, seed: int, c_dim: int = 0) -> None:
+def write_gan(path: Path, seed: int, c_dim: int = 0, img_channels: int = 3) -> None:
     """A small network with random weights, and noise strong enough to see."""
     spec = StyleGAN2Spec(
         resolution=32,
         z_dim=16,
         w_dim=16,
         c_dim=c_dim,
+        img_channels=img_channels,
         channel_base=256,
         channel_max=16,
         mapping_layers=2,

@@ -1,13 +1,16 @@
 """Small training runs of Train GAN, and what their folders hold."""
 
+import asyncio
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,6 +72,11 @@ def place(server: Any, name: str) -> Path:
     return server.base / "output" / "genart" / name
 
 
+def record(server: Any, name: str) -> dict[str, Any]:
+    """A run's `run.json`."""
+    return json.loads((place(server, name) / "run.json").read_text(encoding="utf-8"))
+
+
 def events(server: Any, name: str) -> list[dict[str, Any]]:
     """What a run recorded so far."""
     path = place(server, name) / "events.jsonl"
@@ -123,3 +131,80 @@ def refused(server: Any, graph: Graph) -> NodeError:
     assert "\n" not in message and "Traceback" not in message
     assert message.endswith(".")
     return caught.value
+
+
+@dataclass
+class Heard:
+    """What the server tells a page that queued a prompt.
+
+    Attributes:
+        steps: of the progress.
+        texts: lines under a node, each with the node's id.
+        previews: pictures, as files.
+        end: how the prompt ended.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    texts: list[tuple[str, str]] = field(default_factory=list)
+    previews: list[bytes] = field(default_factory=list)
+    end: str = ""
+
+    def hear(self, message: aiohttp.WSMessage) -> None:
+        """Take in what came over the socket."""
+        if message.type == aiohttp.WSMsgType.BINARY:
+            self._hear_binary(message.data)
+            return
+        event = json.loads(message.data)
+        if event["type"] == "progress":
+            self.steps.append(event["data"]["value"])
+        elif event["type"] in ENDS:
+            self.end = event["type"]
+
+    def _hear_binary(self, data: bytes) -> None:
+        kind = int.from_bytes(data[:4], "big")
+        if kind == 1:
+            self.previews.append(data[8:])
+        elif kind == 3:
+            length = int.from_bytes(data[4:8], "big")
+            self.texts.append((data[8 : 8 + length].decode(), data[8 + length :].decode()))
+
+
+ENDS = ("execution_success", "execution_error", "execution_interrupted")
+
+
+def hear(
+    server: Any,
+    graph: Graph,
+    meanwhile: Callable[[], None] = lambda: None,
+    until: Callable[[Heard], bool] = lambda heard: False,
+) -> Heard:
+    """Queue as the page does; all that the server says until the prompt's end.
+
+    Args:
+        server: the session's.
+        graph: what to queue.
+        meanwhile: called in a thread of its own once it is queued.
+        until: asked after every text; then the prompt is cancelled.
+    """
+    return asyncio.run(asyncio.wait_for(_hear(server, graph, meanwhile, until), 180))
+
+
+async def _hear(
+    server: Any, graph: Graph, meanwhile: Callable[[], None], until: Callable[[Heard], bool]
+) -> Heard:
+    heard, ask = Heard(), {"prompt": graph.nodes, "client_id": "listener"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{server.url}/ws?clientId=listener") as socket,
+    ):
+        answer = await asyncio.to_thread(server.post, "/prompt", ask)
+        other = asyncio.create_task(asyncio.to_thread(meanwhile))
+        async for message in socket:
+            texts = len(heard.texts)
+            heard.hear(message)
+            if heard.end:
+                await other
+                return heard
+            if len(heard.texts) > texts and until(heard):
+                await asyncio.to_thread(server.interrupt, answer["prompt_id"])
+    raise AssertionError("the server hung up")
