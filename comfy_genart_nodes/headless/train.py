@@ -133,7 +133,7 @@ def _train_gan(args: argparse.Namespace) -> int:
     from ..training.team import join
     from ..training.trainer import train
 
-    team = join()
+    team = join(args.device or best_device())
     base = (args.base or default_base()).expanduser().absolute()
     runs = runs_folder(base / "output")
     if team.first:

@@ -24,7 +24,9 @@ from .licences import counted, terms_of
 from .measuring import held_out, wanted_apart
 from .picture_sets import PictureSet, class_labels
 from .pictures import write_array
+from .players import group_of
 from .run_folder import FORMAT, PLACE, RunFolder, write_json
+from .team import Team, check_processes
 
 STALE_SECONDS = 3600.0
 
@@ -57,7 +59,7 @@ def prepare(
 
     Raises:
         GenartError: when the name will not do, pictures cannot be read or are too few, the parent
-            makes other pictures, or the run exists with other settings.
+            makes other pictures, the processes are too many, or the run exists with other settings.
     """
     path = runs / check_name(name, "run")
     _check_device(device)
@@ -72,7 +74,8 @@ def prepare(
     rival = parents.rival_of(parent) if parent else None
     classes = len(class_labels(pictures, pictures.names)[0]) if config.classes else 0
     # What cannot go well fails before the long work.
-    settled(config, len(pictures), classes, parent, rival is not None)
+    family = settled(config, len(pictures), classes, parent, rival is not None).family
+    _check_team(family, config.batch, device, processes)
     _sweep(path)
     temporary = runs / f".{path.name}.{os.getpid()}.tmp"
     try:
@@ -171,6 +174,12 @@ def _check_device(device: str) -> None:
         ) from error
 
 
+def _check_team(family: str, batch: int, device: str, processes: int) -> None:
+    """Refuse more processes than the device, or the batch, has room for."""
+    check_processes(device, processes)
+    Team(size=processes).share(batch, group_of(family))
+
+
 def _sweep(path: Path) -> None:
     """Remove what processes that were killed left of the same run's beginning."""
     if not path.parent.is_dir():
@@ -209,6 +218,7 @@ def _reopen(
             f"The run {run.path.name!r} was begun with {', '.join(changed)}: go on with the old "
             f"settings, or choose a new name, as {_free_name(run.path)!r}."
         )
+    _check_team(config.family, config.batch, machine["device"], machine["processes"])
     places = {name: run.machine.get(name, 1) for name in PLACE}
     if (config, {name: machine[name] for name in PLACE}) != (run.config, places):
         with run.locked():

@@ -15,7 +15,11 @@ from ..gan.networks.dcgan_discriminator import DCGANDiscriminator, DCGANDiscrimi
 from ..gan.networks.discriminator import Discriminator, DiscriminatorSpec
 from ..gan.networks.families import build
 from ..gan.networks.fastgan import SMALL, FastGAN
-from ..gan.networks.fastgan_discriminator import FastGANDiscriminator, FastGANDiscriminatorSpec
+from ..gan.networks.fastgan_discriminator import (
+    FastGANDiscriminator,
+    FastGANDiscriminatorSpec,
+    SpectralConv,
+)
 from ..gan.networks.generator import Generator, Look, Noise
 from ..gan.networks.layers import initialise
 from ..gan.networks.neighbour_norm import GROUP
@@ -64,6 +68,9 @@ class Players(ABC):
     ) -> tuple[Tensor, Tensor | None]:
         """Scores of real pictures, and what else the discriminator is to learn from them."""
         return self.score(pictures, classes), None
+
+    def settle(self) -> None:  # noqa: B027
+        """Once a step: what the discriminator keeps of its own weights follows them."""
 
     def frozen(self, blocks: int) -> Iterator[nn.Parameter]:
         """The parameters of so many of the discriminator's blocks, nearest the picture first.
@@ -149,6 +156,12 @@ class FastGANPlayers(Players):
         scores, pairs = self.discriminator.study(pictures, draws.uniform("rebuilt part", 2))
         return scores, rebuilding_loss(pairs)
 
+    def settle(self) -> None:
+        """The norms of its layers."""
+        for layer in self.discriminator.modules():
+            if isinstance(layer, SpectralConv):
+                layer.follow()
+
 
 class DCGANPlayers(Players):
     """DCGAN (Radford et al. 2015, arXiv 1511.06434).
@@ -218,6 +231,12 @@ def _pair(generator: Generator, config: TrainConfig, parent: Parent | None) -> P
         mapping_layers=config.mapping_layers,
     )
     return AnyPlayers(generator, rival)
+
+
+def group_of(family: str) -> int:
+    """How many neighbouring pictures the players of a family compare with each other."""
+    pairs: dict[str, type[Players]] = {"fastgan": FastGANPlayers, "dcgan": DCGANPlayers}
+    return pairs.get(family, AnyPlayers).group
 
 
 def parts(share: range, micro: int) -> list[range]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..gan.networks import neighbour_norm
 from ..gan.networks.generator import Generator, Noise
 from . import ada, losses
 from .augment import augment
@@ -68,7 +69,7 @@ class Training:
         self.path_mean = torch.zeros([], device=device, dtype=self.dtype)
         self.ada = torch.zeros(2)  # p, and the sum of mean signs since it last moved
         self.players = players(config, self.classes, parent)
-        self.share = self.team.share(config.batch)
+        self.share = self.team.share(config.batch, self.players.group)
         self.micro = len(self.share)
         self.g, self.d = self.players.generator, self.players.discriminator
         self.g_ema: Generator = copy.deepcopy(self.g).eval().requires_grad_(False)
@@ -133,6 +134,7 @@ class Training:
         alone = len(pieces) == 1
         w_mean = torch.zeros(self.g.spec.w_dim, device=self.device, dtype=self.dtype)
         self._switch(self.learning, True)
+        neighbour_norm.forget(self.g)
         for piece in pieces:
             draws = self._draws(piece)
             with torch.set_grad_enabled(alone), self._autocast():
@@ -140,9 +142,12 @@ class Training:
             w_mean += w.detach().sum(dim=0) / self.config.batch
             self._discriminate([x.detach() for x in fake], draws, report)
             self._kept = fake if alone else None
-        self.team.sum([w_mean])
+        statistics = neighbour_norm.met(self.g, self.config.batch)
+        self.team.sum([w_mean, *statistics])
+        neighbour_norm.remember(self.g, statistics)
         self.g.track(w_mean[None])
         self._learn(self.adam_d)
+        self.players.settle()
         return report
 
     def _teach_g(self) -> dict[str, Tensor]:

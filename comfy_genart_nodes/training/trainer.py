@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import GenartError
 from ..files import replace, written
 from ..gan import checkpoint
-from . import history, parents, showing
+from . import failures, history, parents, showing
 from .config import TrainConfig
 from .measuring import MADE, Measuring, held_out
 from .run_folder import RunFolder
@@ -51,32 +51,22 @@ def train(
         GenartError: when the run is being trained already, cannot be read, or its losses are not
             numbers any more.
     """
-    run, team = RunFolder(folder), join()
+    run, began = RunFolder(folder), time.time()
+    team = join(run.machine["device"])
     with run.locked() if team.first else nullcontext():
         try:
             return _Session(run, team, should_stop, listen or _nobody).train()
         except Exception as error:
-            if not team.first:
-                raise
-            event = {"event": "failed", "reason": _sentence(error), "time": time.time()}
-            with suppress(GenartError):  # a full disk, most likely what has just been met
-                run.record(event)
-            (listen or _nobody)(event)
+            # The first speaks for all, but for what only another has met.
+            if team.first or not isinstance(error, GenartError):
+                failures.record(run, failures.sentence(error), began, listen or _nobody)
             if is_shortage(error):
-                raise GenartError(_sentence(error)) from error
+                raise GenartError(failures.sentence(error)) from error
             raise
 
 
 def _nobody(event: dict[str, Any]) -> None:
     """Listen to nothing."""
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, GenartError):
-        return str(error)
-    if is_shortage(error):
-        return "The device has too little memory for this training: lower the batch or resolution."
-    return f"Training failed with {type(error).__name__}: {error}"
 
 
 class _Session:

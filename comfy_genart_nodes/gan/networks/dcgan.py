@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...errors import GenartError
 from .generator import Look
+from .layers import at_least_single
 from .neighbour_norm import NeighbourNorm
 from .sizes import check_sizes
 from .unmapped import Unmapped, UnmappedSpec
@@ -96,4 +97,4 @@ class DCGAN(Unmapped):
 
     def synthesize(self, ws: Tensor, look: Look) -> Tensor:
         """`ws [n, 1, z_dim]` to pictures `[n, img_channels, h, w]` in -1..1."""
-        return self.main(ws[:, 0, :, None, None]).float()
+        return at_least_single(self.main(ws[:, 0, :, None, None]))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...errors import GenartError
 from .dcgan import draw_weights
 from .generator import Look, Noise
+from .layers import at_least_single
 from .neighbour_norm import NeighbourNorm
 from .sizes import check_sizes
 from .unmapped import Unmapped, UnmappedSpec
@@ -228,7 +229,7 @@ class FastGAN(Unmapped):
         pictures = [self.to_big(x)]
         if self.spec.resolution > SMALL:
             pictures.append(self.to_128(features[SMALL]))
-        return [(each.tanh() if self.spec.tanh else each).float() for each in pictures]
+        return [at_least_single(x.tanh() if self.spec.tanh else x) for x in pictures]
 
     def synthesize(self, ws: Tensor, look: Look) -> Tensor:
         """`ws [n, 1, z_dim]` to pictures `[n, img_channels, h, w]`, about -1..1."""

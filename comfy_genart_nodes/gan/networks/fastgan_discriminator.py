@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .fastgan import SMALL, DoublingConv, FastGANSpec
-from .layers import SLOPE
+from .layers import SLOPE, at_least_single
 from .neighbour_norm import NeighbourNorm
 
 _SIDE = 8  # of the last features
 _SHOWN = 128  # largest side of rebuilt pictures
 _DECODED = 128  # channels of a decoder's first layer
+_FIRST = 10  # steps of the power iteration from a random direction
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class FastGANDiscriminatorSpec:
 class SpectralConv(nn.Conv2d):
     """A convolution without bias whose weight, as a matrix, has norm one (Miyato et al. 2018).
 
-    Every pass in training moves the estimate of the norm on by one step of the power iteration.
+    Training moves the estimate of the norm on after every step (`follow`), however many passes
+    that took.
     """
 
     direction: Tensor
@@ -62,16 +64,24 @@ class SpectralConv(nn.Conv2d):
         """Draw the weights."""
         nn.init.normal_(self.weight, std=0.02, generator=generator)
         nn.init.normal_(self.direction, generator=generator)
+        for _ in range(_FIRST):
+            self.follow()
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take one step of the power iteration."""
+        self.direction.copy_(self._directions()[0])
+
+    def _directions(self) -> tuple[Tensor, Tensor]:
+        """Which way the weight is longest, after it and before it."""
+        weight = self.weight.detach().flatten(1)
+        across = F.normalize(self.direction @ weight, dim=0)
+        return F.normalize(weight @ across, dim=0), across
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        weight = self.weight.flatten(1)
-        with torch.no_grad():
-            across = F.normalize(self.direction @ weight, dim=0)
-            along = F.normalize(weight @ across, dim=0)
-            if self.training:
-                self.direction.copy_(along)
-        norm = along @ weight @ across
+        along, across = self._directions()
+        norm = along @ self.weight.flatten(1) @ across
         return F.conv2d(x, self.weight / norm, None, self.stride, self.padding)
 
 
@@ -120,7 +130,7 @@ class Eye(nn.Module):
         before = x
         for halve in self.halvings:
             before, x = x, halve(x)
-        return before, x, self.judge(x).flatten(1).float()
+        return before, x, at_least_single(self.judge(x).flatten(1))
 
 
 class Decoder(nn.Sequential):
@@ -198,9 +208,10 @@ class FastGANDiscriminator(nn.Module):
             scores = torch.cat([scores, self.small_eye(pictures[1])[2]], dim=1)
         corners = (places * (_SIDE + 1)).long().clamp(max=_SIDE)
         scale = img.shape[2] // (2 * _SIDE)
-        rebuilt = [self.whole(x).float(), self.part(_crop(before, corners, _SIDE)).float()]
+        rebuilt = [self.whole(x), self.part(_crop(before, corners, _SIDE))]
         wanted = [img, _crop(img, corners * scale, _SIDE * scale)]
-        return scores, [(r, _shrink(w, r.shape[2])) for r, w in zip(rebuilt, wanted, strict=True)]
+        pairs = zip(map(at_least_single, rebuilt), wanted, strict=True)
+        return scores, [(each, _shrink(whole, each.shape[2])) for each, whole in pairs]
 
 
 def _crop(x: Tensor, corners: Tensor, side: int) -> Tensor:

@@ -27,6 +27,11 @@ def normalize(x: Tensor) -> Tensor:
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
 
 
+def at_least_single(x: Tensor) -> Tensor:
+    """In float32, or as it is where that is finer."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def full_precision(x: Tensor) -> AbstractContextManager[Any]:
     """Switch autocast off: styles, scores and losses need more than bf16's eight bits."""
     if x.device.type in ("cpu", "cuda", "mps", "xpu"):
