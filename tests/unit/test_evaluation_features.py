@@ -63,6 +63,6 @@ def test_damaged_weights_name_the_remedy(monkeypatch, tmp_path: Path) -> None:
     for content in (b"", b"not weights", b"PK\x03\x04 cut off"):
         path = tmp_path / "weights.pth"
         path.write_bytes(content)
-        monkeypatch.setattr(module, "_weights", lambda path=path: path)
+        monkeypatch.setattr(module, "weights", lambda path=path: path)
         with pytest.raises(GenartError, match="--force-reinstall"):
             Features()
