@@ -220,7 +220,7 @@ def _measuring(
             f"The run {run.path.name!r} was trained on all its pictures, so that none is left to "
             "measure against: train one with held_out set, to a tenth of the pictures."
         )
-    pictures = np.load(run.path / "pictures.npy", mmap_mode="r")
+    pictures = run.pictures
     return Measuring(
         run.path,
         pictures,

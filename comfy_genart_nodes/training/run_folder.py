@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from ..errors import GenartError
 from ..files import unwritable, written
 from ..gan.checkpoint import read_header
@@ -52,6 +54,22 @@ class RunFolder:
         if newer:
             raise GenartError(f"{path} was begun by a newer version of this pack: update the pack.")
         self._run = run
+
+    @property
+    def pictures(self) -> np.ndarray:
+        """The decoded pictures, uint8 [n, 3, side, side], read from the disk as they are needed.
+
+        Raises:
+            GenartError: when somebody has removed or broken them.
+        """
+        path = self.path / "pictures.npy"
+        try:
+            return np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise GenartError(
+                f"{path}, the run's pictures, cannot be read ({error}): restore it, or begin again "
+                "under a new name."
+            ) from error
 
     @property
     def checkpoints(self) -> list[Path]:

@@ -86,7 +86,7 @@ class _Session:
         self._measuring: Measuring | None = None
         torch.set_num_threads(int(run.machine["threads"]))
         _retain_heap()
-        self.pictures = np.load(run.path / "pictures.npy", mmap_mode="r")
+        self.pictures = run.pictures
         self.training = self._begin()
         self.micro = self.training.micro
         self.checkpoint_steps = _every(config.checkpoint_kimg, config)
@@ -269,6 +269,8 @@ class _Session:
             except checkpoint.NewerError:
                 raise  # it is whole, and to be kept
             except (GenartError, KeyError, RuntimeError) as error:
+                if is_shortage(error):
+                    raise  # it is whole, and fits where it was made
                 self._record("unreadable", file=path.name, reason=str(error))
                 unreadable.append(path)
             else:
