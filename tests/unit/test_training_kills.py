@@ -1,0 +1,138 @@
+"""However a run is stopped or killed, it ends as if it had never been: the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from runs import CONFIG, after, digest, never, save_squares
+
+from comfy_genart_nodes.gan.checkpoint import load_gan, read
+from comfy_genart_nodes.gan.networks import fastgan_discriminator
+from comfy_genart_nodes.training import child, trainer
+from comfy_genart_nodes.training.beginning import prepare
+from comfy_genart_nodes.training.config import TrainConfig
+from comfy_genart_nodes.training.picture_sets import open_folder
+from comfy_genart_nodes.training.recipes import settings
+from comfy_genart_nodes.training.run_folder import RunFolder
+
+SMALL = {"channel_max": 8, "z_dim": 8, "precision": "fp32", "mirror": True}
+STYLEGAN2 = SMALL | {"resolution": 32, "batch": 4, "channel_base": 128, "w_dim": 8}
+OTHERS = SMALL | {"resolution": 64, "batch": 8, "channel_base": 64}
+FAMILIES = {
+    # Stopped between two moves of ADA's p, and between two steps that even paths.
+    "stylegan2-ada": settings("stylegan2-ada", **STYLEGAN2, steps=9),
+    "r3gan": settings("r3gan", **STYLEGAN2, steps=5),
+    "tiny": settings("tiny", **OTHERS, steps=4),
+    "classic": settings("classic", **OTHERS | {"channel_base": 256}, steps=4),
+}
+# Many weights and few pixels: half of its time such a run writes checkpoints, of 30 MB.
+HEAVY = replace(CONFIG, steps=300, z_dim=512, w_dim=512, sample_kimg=0.02)
+KILLS = 30
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Begins a run on coloured squares."""
+    save_squares(tmp_path / "pictures")
+    pictures = open_folder(tmp_path / "pictures")
+
+    def begin(name: str, config: TrainConfig) -> RunFolder:
+        return prepare(tmp_path / "genart", name, pictures, config, "cpu", threads=1)
+
+    return begin
+
+
+@pytest.mark.parametrize("recipe", FAMILIES)
+def test_of_every_recipe_a_stopped_run_ends_as_one_never_stopped(begin, recipe, monkeypatch):
+    monkeypatch.setattr(fastgan_discriminator, "_DECODED", 8)  # as quick as the other families
+    whole, parts = (begin(name, FAMILIES[recipe]) for name in ("whole", "parts"))
+    trainer.train(whole.path, never)
+    for steps in (1, 2):
+        assert trainer.train(parts.path, after(steps)) == "stopped"
+    assert trainer.train(parts.path, never) == "finished"
+    assert digest(parts) == digest(whole)
+
+
+def killing(test):
+    """A slow test that kills processes."""
+    return pytest.mark.slow(pytest.mark.skipif(sys.platform == "win32", reason="signals")(test))
+
+
+def start(run: RunFolder) -> subprocess.Popen:
+    """A trainer process of which nobody knows when it will be killed."""
+    return subprocess.Popen([sys.executable, child.__file__, run.path], stdin=subprocess.PIPE)
+
+
+def live(run: RunFolder, process: subprocess.Popen, events: int) -> None:
+    """Wait until a run has recorded so many events more."""
+    wanted = len(run.events()) + events
+    while len(run.events()) < wanted:
+        assert process.poll() is None
+        time.sleep(0.002)
+
+
+def check_whole(path) -> None:
+    """Nothing of a run is ever unreadable."""
+    run = RunFolder(path)
+    assert run.events()[-1]["event"] != "failed"
+    for file in run.checkpoints[-1:]:
+        assert load_gan(file).info["training"]["step"] == int(file.stem.removeprefix("step"))
+        assert any(name.startswith("adam_d.") for name in read(file))
+    for sheet in run.samples[-1:]:
+        with Image.open(sheet) as picture:
+            picture.load()
+
+
+@killing
+def test_a_run_killed_thirty_times_ends_as_one_never_killed(begin):
+    """At random moments: while it starts, between steps, and while it writes a checkpoint."""
+    whole, run = begin("whole", HEAVY), begin("killed", HEAVY)
+    trainer.train(whole.path, never)
+    random = np.random.default_rng(0)
+    halves = 0
+    for kill in range(KILLS):
+        process = start(run)
+        if kill % 6 == 5:
+            time.sleep(random.uniform(0, 2))
+        else:
+            live(run, process, random.integers(1, 10))
+            time.sleep(random.uniform(0, 0.2))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        process.stdin.close()
+        halves += len(list((run.path / "checkpoints").glob(".*.tmp")))
+        check_whole(run.path)
+    assert halves >= 3  # kills that came while a checkpoint was being written
+    assert not any(event["event"] == "unreadable" for event in run.events())
+    assert trainer.train(run.path, never) == "finished"
+    assert digest(run) == digest(whole)
+
+
+@killing
+def test_when_whoever_started_a_run_is_killed_it_writes_a_checkpoint_and_ends(
+    begin, repository, tmp_path
+):
+    run = begin("a", replace(CONFIG, steps=100_000, checkpoint_kimg=100.0))
+    code = (
+        "import sys, time, pathlib\n"
+        "from comfy_genart_nodes.training.job import TrainerJob\n"
+        "from comfy_genart_nodes.training.run_folder import RunFolder\n"
+        "with TrainerJob(RunFolder(pathlib.Path(sys.argv[1]))):\n"
+        "    time.sleep(600)\n"
+    )
+    env = os.environ | {"PYTHONPATH": str(repository)}
+    parent = subprocess.Popen([sys.executable, "-c", code, run.path], env=env)
+    live(run, parent, 3)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 60
+    while run.events()[-1]["event"] != "stopped":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert run.checkpoints == [run.checkpoint_path(run.events()[-1]["step"])]
