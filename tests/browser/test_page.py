@@ -2,11 +2,13 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from real_page import RealPage, find_browser, open_page
 
 BROWSER = find_browser()
@@ -92,3 +94,65 @@ def test_the_workflows_are_templates_with_pictures(page, server):
         names,
     )
     assert all(400 <= width <= 640 for width in widths)
+
+
+SET = """([type, values]) => {
+    const node = app.graph.nodes.find(node => node.type === type);
+    for (const [name, value] of Object.entries(values))
+        node.widgets.find(widget => widget.name === name).value = value;
+}"""
+QUEUE = "async () => { await app.queuePrompt(0) }"
+CANCEL = "async () => { await app.extensionManager.command.execute('Comfy.Interrupt') }"
+
+
+def wait(server: Any, done: Any) -> None:
+    deadline = time.monotonic() + 120
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def idle(server: Any) -> bool:
+    queue = server.get("/queue")
+    return not queue["queue_running"] and not queue["queue_pending"]
+
+
+def test_the_console_stays_clean_while_a_training_is_cancelled_goes_on_and_fails(page, server):
+    pictures = server.base / "input" / "page pictures"
+    pictures.mkdir()
+    for i in range(4):
+        Image.new("RGB", (40, 40), (60 * i, 90, 200)).save(pictures / f"{i}.png")
+    events = server.base / "output" / "genart" / "page run" / "events.jsonl"
+    said: list[Any] = []
+    page.page.on("console", said.append)
+
+    def history() -> list[str]:
+        return [entry["status"]["status_str"] for entry in server.get("/history").values()]
+
+    page.load(ROOT / "workflows" / "train_and_sample.json")
+    small = {"recipe": "stylegan2", "resolution": 32, "batch_size": 4, "channel_base": 512}
+    page.page.evaluate(SET, ["GenartOpenPictureFolder", {"folder": pictures.name}])
+    page.page.evaluate(SET, ["GenartTrainGAN", {**small, "run_name": "page run", "kimg": 1000}])
+    page.page.evaluate(SET, ["GenartSaveGAN", {"name": "page_gan"}])
+    page.page.evaluate(QUEUE)
+    wait(server, lambda: events.exists() and '"progress"' in events.read_text())
+    page.page.evaluate(CANCEL)
+    wait(server, lambda: idle(server))
+    last = json.loads(events.read_text().splitlines()[-1])
+    assert last["event"] == "stopped"
+
+    page.page.evaluate(SET, ["GenartTrainGAN", {"kimg": last["kimg"] + 0.008}])
+    page.page.evaluate(QUEUE)
+    wait(server, lambda: idle(server))
+    assert json.loads(events.read_text().splitlines()[-1])["event"] == "finished"
+
+    page.page.evaluate(SET, ["GenartOpenPictureFolder", {"folder": "no such folder"}])
+    page.page.evaluate(QUEUE)
+    wait(server, lambda: idle(server))
+    page.page.wait_for_timeout(1000)  # until the page has said what it has to say
+    assert history()[-3:] == ["error", "success", "error"]
+    # The page asks ComfyUI's registry whose each node is, which is not let out.
+    errors = [each.text for each in said if each.type == "error"]
+    assert [text for text in errors if "api.comfy.org" not in text] == []
+    assert page.errors == []
+    (server.base / "models" / "genart" / "gan" / "page_gan.safetensors").unlink()
