@@ -145,6 +145,11 @@ def training_device() -> str:
     return str(device)
 
 
+def training_memory() -> int:
+    """Memory of the device, in bytes, whoever uses it now."""
+    return int(mm.get_total_memory(mm.get_torch_device()))
+
+
 def release_all() -> None:
     """Take every network off the device, so that another process can have its memory."""
     mm.unload_all_models()

@@ -78,7 +78,9 @@ class TrainGAN(io.ComfyNode):
         """Begin the run or go on with it, wait for its end or not, and read what it reached."""
         check_choice("mode", mode, MODES)
         parent = None if base is None else base.loaded
-        config, recipe = settings(complete(chosen), len(dataset), parent and parent.hash)
+        config, recipe = settings(
+            complete(chosen), len(dataset), parent and parent.hash, memory.training_memory()
+        )
         show_text("Reading pictures")
         run = prepare(
             runs_folder(folders.output_folder()),

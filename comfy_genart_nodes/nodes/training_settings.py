@@ -291,13 +291,16 @@ def complete(chosen: dict[str, Any]) -> dict[str, Any]:
     return {each.id: getattr(each, "default", None) for each in more_fields()} | chosen
 
 
-def settings(chosen: dict[str, Any], pictures: int, parent: str | None) -> tuple[TrainConfig, str]:
+def settings(
+    chosen: dict[str, Any], pictures: int, parent: str | None, memory: int
+) -> tuple[TrainConfig, str]:
     """The run's settings, and a line that says what "auto" stands for.
 
     Args:
         chosen: values of all fields by their ids.
         pictures: how many there are.
         parent: hash of the network to go on from.
+        memory: of the device, in bytes.
 
     Raises:
         GenartError: when a choice is none of the list, or settings do not go together.
@@ -312,6 +315,10 @@ def settings(chosen: dict[str, Any], pictures: int, parent: str | None) -> tuple
             pictures=pictures, resolution=chosen["resolution"], parent=parent is not None
         )
         told = f"recipe: {recipe}, for {pictures} pictures" + (" and a base" if parent else "")
+        narrow = None if parent else recipes.width(chosen["resolution"], memory)
+        if narrow and not chosen["channel_base"]:
+            chosen = chosen | {"channel_base": narrow}
+            told += f"; channel_base {narrow}, so that it fits into memory"
     return recipes.settings(recipe, **_given(chosen, parent)), told
 
 

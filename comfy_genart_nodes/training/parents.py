@@ -13,6 +13,7 @@ from ..gan.checkpoint import LoadedDiscriminator, LoadedGAN, load_discriminator,
 from ..gan.formats.opening import open_discriminator
 from ..gan.networks.generator import Spec
 from .config import TrainConfig
+from .recipes import fine_tuned
 
 FILE = "parent.safetensors"
 CHANNELS = 3  # of the pictures that runs train on
@@ -64,8 +65,10 @@ def descend(config: TrainConfig, parent: LoadedGAN, classes: int, judged: bool) 
             f"The network to go on from {own}, and the pictures {those}: give it as many, or train "
             "without it."
         )
-    freeze_d = config.freeze_d if judged or config.recipe != "fine-tune" else 0
-    if freeze_d and not judged:
+    if config.recipe == "fine-tune":
+        config = fine_tuned(config, parent.generator.family)
+        config = config if judged else replace(config, freeze_d=0)
+    if config.freeze_d and not judged:
         raise GenartError(
             "The network to go on from came without its discriminator, so there is nothing to "
             "freeze: set freeze_d to 0."
@@ -76,7 +79,6 @@ def descend(config: TrainConfig, parent: LoadedGAN, classes: int, judged: bool) 
         z_dim=spec.z_dim,
         w_dim=spec.w_dim,
         parent=parent.hash,
-        freeze_d=freeze_d,
     )
 
 

@@ -29,6 +29,9 @@ from .draws import Draws
 from .losses import rebuilding_loss
 from .parents import Parent
 
+EQUALISED = ("stylegan2", "stylegan3")
+"""Families whose weights are scaled when used: others want a tenth of their learning rate."""
+
 Rival = Discriminator | FastGANDiscriminator | DCGANDiscriminator
 
 
@@ -39,6 +42,7 @@ class Players(ABC):
         generator: makes pictures.
         discriminator: scores them.
         betas: Adam's, of both.
+        pace: the generator's learning rate, as a part of the run's.
         group: neighbouring pictures that the networks compare with each other: a batch divided
             between groups trains as the whole one would.
     """
@@ -46,6 +50,7 @@ class Players(ABC):
     generator: Generator
     discriminator: Rival
     betas: ClassVar[tuple[float, float]] = (0.0, 0.99)
+    pace: float = 1.0
     group: ClassVar[int] = GROUP
 
     @abstractmethod
@@ -101,6 +106,8 @@ class AnyPlayers(Players):
     def __init__(self, generator: Generator, rival: DiscriminatorSpec) -> None:
         self.generator = generator
         self.discriminator: Discriminator = Discriminator(rival)
+        if generator.family not in EQUALISED:
+            self.pace = 0.1
 
     def make(self, ws: Tensor, noise: Noise) -> list[Tensor]:
         """One picture each."""

@@ -79,7 +79,8 @@ class Training:
         fixed = set(self.players.frozen(config.freeze_d))
         self.learning = [p for p in self.d.parameters() if p not in fixed]
         self.d.requires_grad_(False)
-        self.adam_g = _adam(list(self.g.parameters()), config.rate, self.players.betas)
+        rate = config.rate * self.players.pace
+        self.adam_g = _adam(list(self.g.parameters()), rate, self.players.betas)
         self.adam_d = _adam(self.learning, config.rate, self.players.betas)
         self.order = Order(len(pictures), config.seed, left_out)
 
@@ -106,9 +107,9 @@ class Training:
     def slow_down(self, factor: float) -> None:
         """Let both networks learn at so many times their first rate."""
         self.rate_factor = factor
-        for adam in (self.adam_g, self.adam_d):
+        for adam, pace in ((self.adam_g, self.players.pace), (self.adam_d, 1.0)):
             for group in adam.param_groups:
-                group["lr"] = self.config.rate * factor
+                group["lr"] = self.config.rate * pace * factor
 
     def _patiently(self, turn: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """A network's turn; with half as many pictures at a time for as long as memory runs out."""

@@ -8,6 +8,7 @@ import pytest
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.order import Order
+from comfy_genart_nodes.training.recipes import BYTES, width
 
 CONFIG = TrainConfig(resolution=32, batch=4, steps=18, channel_base=128, mirror=True)
 
@@ -42,3 +43,13 @@ def test_every_epoch_shows_every_picture_once():
     assert sorted(places[:10]) == sorted(places[10:]) == list(range(10))
     assert places[:10] != places[10:]
     assert Order(10, seed=3).batch(4, 4) == places[16:]
+
+
+def test_widths_follow_the_memory_and_stay_usable():
+    card = 8 * 2**30
+    assert width(256, card) is None and width(64, card) is None
+    fitting = width(512, card)
+    assert 8 * 512 <= fitting < 64 * 512 and fitting % 512 == 0
+    assert 4 * BYTES * 512 * fitting < card
+    assert width(512, 3 * card) is None
+    assert width(1024, 2**30) == 8 * 1024  # never thinner than that

@@ -110,6 +110,20 @@ def test_without_a_discriminator_there_is_nothing_to_freeze(tmp_path, pictures):
         begin(tmp_path, pictures, parent, "b", recipe="stylegan2-ada", freeze_d=2)
 
 
+@pytest.mark.parametrize("family", ["fastgan", "stylegan2"])
+def test_fine_tuning_teaches_a_family_as_its_own_recipe_does(tmp_path, pictures, family):
+    recipe = {"fastgan": "tiny", "stylegan2": "stylegan2"}[family]
+    first = begin(tmp_path, pictures, None, "first", recipe=recipe, resolution=64)
+    trainer.train(first.path, lambda: False)
+    parent = load_gan(first.checkpoints[-1])
+    taught = begin(tmp_path, pictures, parent, "second", loss="r3gan").config
+    assert taught.loss == "r3gan"  # what was chosen stays
+    if family == "fastgan":
+        assert (taught.rate, taught.freeze_d, taught.ada_target) == (2e-4, 0, None)
+    else:
+        assert (taught.rate, taught.freeze_d, taught.ada_target) == (2e-3, 2, 0.6)
+
+
 def test_other_pictures_than_the_parent_makes_are_refused(tmp_path, pictures):
     def refused(said, spec, **given):
         parent = network(tmp_path / "parent.safetensors", "stylegan2", spec)
