@@ -124,7 +124,7 @@ def test_the_console_stays_clean_while_a_training_is_cancelled_goes_on_and_fails
         Image.new("RGB", (40, 40), (60 * i, 90, 200)).save(pictures / f"{i}.png")
     events = server.base / "output" / "genart" / "page run" / "events.jsonl"
     said: list[Any] = []
-    page.page.on("console", said.append)
+    page.page.on("console", lambda message: said.append(message))
 
     def history() -> list[str]:
         return [entry["status"]["status_str"] for entry in server.get("/history").values()]
