@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -221,24 +222,38 @@ def test_long_video_is_as_long_and_as_wide_as_asked(genart):
     assert differ(tiles(made["gan_kinds_seed3_00001_.png"], 4, 4))
 
 
-def test_train_and_sample_learns_keeps_and_samples(genart, server):
-    folder = server.base / "input" / "workflow_pictures"
-    folder.mkdir()
+def write_workflow_pictures(folder: Path) -> None:
+    """Twelve pictures of a few squares."""
+    folder.mkdir(exist_ok=True)
     random = np.random.default_rng(0)
     for number in range(12):
         picture = np.kron(random.integers(0, 256, (2, 2, 3)), np.ones((20, 20, 1)))
         Image.fromarray(picture.astype(np.uint8)).save(folder / f"{number}.png")
+
+
+SMALL = {
+    "Picture Folder.folder": "workflow_pictures",
+    "Train GAN.recipe": "stylegan2",
+    "Train GAN.resolution": 32,
+    "Train GAN.batch_size": 4,
+    "Train GAN.channel_base": 512,
+}
+
+
+def settings(values: dict[str, Any]) -> list[str]:
+    """As options of the command."""
+    return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+
+
+def test_train_and_sample_learns_keeps_and_samples(genart, server):
+    write_workflow_pictures(server.base / "input" / "workflow_pictures")
     values = {
-        "Picture Folder.folder": folder.name,
+        **SMALL,
         "Train GAN.run_name": "workflow_run",
-        "Train GAN.resolution": 32,
         "Train GAN.kimg": 0.016,
-        "Train GAN.batch_size": 4,
-        "Train GAN.channel_base": 512,
         "Save GAN.name": "workflow_gan",
     }
-    options = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
-    made = genart("train_and_sample", *options)
+    made = genart("train_and_sample", *settings(values))
     run = server.base / "output" / "genart" / "workflow_run"
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     assert {"samples", "checkpoint"} <= {event["event"] for event in events}
@@ -247,6 +262,41 @@ def test_train_and_sample_learns_keeps_and_samples(genart, server):
     kept = server.base / "models" / "genart" / "gan" / "workflow_gan.safetensors"
     assert kept.stat().st_size > 10_000
     kept.unlink()
+
+
+def test_watch_training_begins_shows_brings_and_stops(genart, server, tmp_path):
+    """Run it once and again; then, with Train GAN asleep and Stop Run awake, once more."""
+    write_workflow_pictures(server.base / "input" / "workflow_pictures")
+    values = {
+        **SMALL,
+        "Train GAN.run_name": "watched_run",
+        "Train GAN.kimg": 1000,
+        "Train GAN.checkpoint_every": 0.2,
+    }
+    run = server.base / "output" / "genart" / "watched_run"
+    workflow = json.loads((ROOT / "workflows" / "watch_training.json").read_text("utf-8"))
+    for node in workflow["nodes"]:
+        node["mode"] = {"GenartTrainGAN": 2, "GenartStopRun": 0}.get(node["type"], node["mode"])
+    stopping = tmp_path / "stopping.json"
+    stopping.write_text(json.dumps(workflow), encoding="utf-8")
+    try:
+        begun = genart("watch_training", *settings(values), out="begun")
+        assert not any(name.startswith("my_gan_now") for name in begun)
+        deadline = time.monotonic() + 90
+        while not list((run / "checkpoints").glob("*.safetensors")):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        later = genart("watch_training", *settings(values), out="later")
+        assert differ(tiles(later["my_gan_now_00001_.png"], 4, 4))
+        assert sum(name.startswith("step") for name in later) >= 2  # sheets on the nodes
+        curves = [np.asarray(Image.open(made["ComfyUI_00001_.png"])) for made in (begun, later)]
+        assert curves[0].size < curves[1].size  # at first there was nothing to draw
+    finally:
+        where = ["--server", server.url, "--out", str(tmp_path / "stopped")]
+        assert main(["run", str(stopping), *where]) == 0
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events].count("started") == 1
+    assert events[-1]["event"] == "stopped"
 
 
 def test_without_its_checkpoint_a_workflow_names_it(server, tmp_path, capsys):
