@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ...errors import GenartError
 from .dcgan import draw_weights
+from .gate import Gate
 from .generator import Look, Noise
 from .layers import at_least_single
 from .neighbour_norm import NeighbourNorm
@@ -124,9 +125,9 @@ class Block(nn.Sequential):
         self.full = side.bit_length() % 2 == 0  # 8, 32, 128, 512
         layers: list[nn.Module] = [nn.Identity(), DoublingConv(c_in, wide)]
         if self.full:
-            layers += [AddNoise(side), NeighbourNorm(wide), nn.GLU(dim=1)]
+            layers += [AddNoise(side), NeighbourNorm(wide), Gate()]
             layers += [nn.Conv2d(c_out, wide, 3, padding=1, bias=False), AddNoise(side + 1)]
-        layers += [NeighbourNorm(wide), nn.GLU(dim=1)]
+        layers += [NeighbourNorm(wide), Gate()]
         super().__init__(*layers)
 
     def forward(self, x: Tensor, noise: Noise) -> Tensor:  # type: ignore[override]
@@ -172,7 +173,7 @@ class Start(nn.Module):
         self.init = nn.Sequential(
             nn.ConvTranspose2d(z_dim, 2 * channels, 4, bias=False),
             NeighbourNorm(2 * channels),
-            nn.GLU(dim=1),
+            Gate(),
         )
 
     def forward(self, z: Tensor) -> Tensor:

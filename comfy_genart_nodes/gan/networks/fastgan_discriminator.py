@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .fastgan import SMALL, DoublingConv, FastGANSpec
+from .gate import Gate
 from .layers import SLOPE, at_least_single
 from .neighbour_norm import NeighbourNorm
 
@@ -148,7 +149,7 @@ class Decoder(nn.Sequential):
         for i in range(doublings):
             c_out = _DECODED >> i
             norm = NeighbourNorm(2 * c_out, track_running_stats=False)
-            layers += [DoublingConv(c_in, 2 * c_out), norm, nn.GLU(dim=1)]
+            layers += [DoublingConv(c_in, 2 * c_out), norm, Gate()]
             c_in = c_out
         super().__init__(*layers, nn.Conv2d(c_in, img_channels, 3, padding=1), nn.Tanh())
 
