@@ -124,6 +124,17 @@ def test_a_background_job_of_two_processes_stops_when_asked(begin):
     wait_for(run, "stopped")
 
 
+def test_processes_that_the_batch_has_no_room_for_are_refused_before_they_start(begin, tmp_path):
+    """The batch is sixteen, in groups of four. More processes may come when a run goes on."""
+    with pytest.raises(GenartError, match=r"16 cannot be divided among 3 .* a batch of 12 or 24,"):
+        begin("a", 3)
+    assert not (tmp_path / "genart").exists()
+    begin("a", 1)
+    with pytest.raises(GenartError, match="16 cannot be divided among 8"):
+        begin("a", 8)
+    assert begin("a", 4).machine["processes"] == 4
+
+
 def test_a_graphics_card_for_every_process(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     check_processes("cuda", 2)
