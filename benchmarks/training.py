@@ -5,14 +5,18 @@
 
 StyleGAN2 with two mapping layers, no augmentation, logistic loss, Adam, a moving average of the
 generator; R1 at every 16th step. A step of ours generates one batch from which the discriminator
-learns and then the generator. Given a checkout of stylegan2-ada-pytorch, its networks are trained
-on the same pictures in two ways: with its own loss in the order of its own loop, which generates a
-batch for each network and gives R1 a pass of its own ("own phases"), and as ours are ("our
-phases").
+learns and then the generator. `--reference` takes checkouts, once or more often:
+
+- stylegan2-ada-pytorch: its networks are trained on the same pictures in two ways: with its own
+  loss in the order of its own loop, which generates a batch for each network and gives R1 a pass of
+  its own ("own phases"), and as ours are ("our phases").
+- lightweight-gan: trained as its command does by default, and beside it our recipe for tiny data,
+  which is of its kind. `--channel-max` limits its widths, `--tiny-base` sets those of the recipe.
 
 Every contestant is a process of its own with the same environment. They take turns step by step,
 so that a busy machine slows all of them; a round is 16 steps, one with R1, and ratios are medians
-over the rounds' own ratios. The first step, which has R1, is not among them.
+over the rounds' own ratios. The first step, which has R1, is not among them. On a machine that is
+much busier with other things, `--threads 1 --own-time` tells the truth sooner.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.contestants import Contestant, environment, machine, median_ratio, take_turns
-from benchmarks.training_contestant import R1_EVERY, Task, pictures
+from benchmarks.originals import R1_EVERY, is_lightweight, is_stylegan2
+from benchmarks.training_contestant import Task, pictures
 from comfy_genart_nodes.training.step import Training
 
 CONTESTANT = Path(__file__).with_name("training_contestant.py")
@@ -45,17 +50,24 @@ def tasks(args: argparse.Namespace) -> list[tuple[str, Task]]:
         "path_length": args.path_length,
         "device": args.device,
         "threads": args.threads,
+        "own_time": args.own_time,
     }
     found = [("ours", Task(**common))]
     if args.bf16:
         found.append(("ours, bf16", Task(**common, bf16=True)))
     for folder in args.reference:
-        name, common["reference"] = folder.resolve().name, str(folder.resolve())
-        if not (folder / "training" / "loss.py").exists():
-            sys.exit(f"{folder} is no checkout of stylegan2-ada-pytorch.")
-        found.append((f"{name}, own phases", Task(**common, own_loss=True)))
-        if not args.path_length:
-            found.append((f"{name}, our phases", Task(**common)))
+        name, there = folder.resolve().name, {"reference": str(folder.resolve())}
+        if is_stylegan2(folder):
+            found.append((f"{name}, own phases", Task(**common, **there, own_phases=True)))
+            if not args.path_length:
+                found.append((f"{name}, our phases", Task(**common, **there)))
+        elif is_lightweight(folder):
+            tiny = {**common, "recipe": "tiny", "path_length": 0.0}
+            base = args.tiny_base or args.channel_base
+            found.append(("ours, recipe tiny", Task(**{**tiny, "channel_base": base})))
+            found.append((name, Task(**tiny, **there, channel_max=args.channel_max)))
+        else:
+            sys.exit(f"{folder} is no checkout of stylegan2-ada-pytorch or of lightweight-gan.")
     return found
 
 
@@ -110,12 +122,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--reference", type=Path, action="append", default=[], metavar="DIR")
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--channel-base", type=int, default=16384)
+    parser.add_argument("--channel-max", type=int, default=512, help="of lightweight-gan")
+    parser.add_argument("--tiny-base", type=int, help="of the recipe; the channel base otherwise")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--path-length", type=float, default=0.0, help="its weight; 0 for none")
     parser.add_argument("--rounds", type=int, default=3, help=f"of {R1_EVERY} steps")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true", help="ours in bf16, too")
+    parser.add_argument(
+        "--own-time",
+        action="store_true",
+        help="count each process's CPU seconds, for a busy machine: with --threads 1",
+    )
     parser.add_argument(
         "--retain-heap",
         action="store_true",
@@ -131,7 +150,8 @@ def main() -> None:
     print(
         f"{machine(args.device, args.threads, args.retain_heap)}; {args.resolution}x"
         f"{args.resolution}, channel base {args.channel_base}, batch {args.batch}, path length "
-        f"{args.path_length or 'off'}, fp32 where not said otherwise, {args.rounds} rounds\n",
+        f"{args.path_length or 'off'}, fp32 where not said otherwise, {args.rounds} rounds, "
+        f"{'seconds of the CPU' if args.own_time else 'seconds on the wall'}\n",
         flush=True,
     )
     if args.profile:

@@ -1,0 +1,141 @@
+"""One run of `tiny_data.py`: trains, and leaves samples where its time or its pictures are used up.
+
+Time is the process's own CPU seconds, with one thread: what else the machine does costs nobody's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.originals import LightweightOriginal, StyleGAN2Original, is_lightweight
+from comfy_genart_nodes.gan.latents import from_seeds
+from comfy_genart_nodes.gan.sampling import sample
+from comfy_genart_nodes.training.config import TrainConfig
+from comfy_genart_nodes.training.recipes import settings
+from comfy_genart_nodes.training.step import Training
+
+SAMPLES = 500
+MIXING = 0.9  # of styles, as stylegan2-ada-pytorch has it
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, on what, and for how long.
+
+    Attributes:
+        recipe: of ours; with a checkout of stylegan2-ada-pytorch, "stylegan2".
+        reference: checkout whose networks to train in place of ours, "" for ours.
+        given: settings in place of the recipe's.
+        pictures: file of the training pictures, uint8 [n, 3, side, side].
+        folder: where samples and figures go.
+        seconds: leave samples after half of so many CPU seconds and after all; 0 for never ...
+        kimg: ... and after so many thousand pictures; 0 for never.
+    """
+
+    recipe: str
+    reference: str
+    given: dict[str, float]
+    pictures: str
+    folder: str
+    seconds: float
+    kimg: float
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings."""
+        return settings(self.recipe, **self.given)
+
+
+class Contestant(Protocol):
+    """What trains."""
+
+    def advance(self) -> object:
+        """Take one step."""
+
+    def draw(self, count: int) -> Tensor:
+        """So many pictures of the averaged generator, -1..1."""
+
+    @property
+    def parameters(self) -> int:
+        """Of both networks."""
+
+
+class Ours:
+    """Our training, as a contestant."""
+
+    def __init__(self, config: TrainConfig, pictures: np.ndarray) -> None:
+        self.training = Training(config, pictures, torch.device("cpu"), "fp32")
+
+    def advance(self) -> object:
+        """Take one step."""
+        return self.training.advance()
+
+    def draw(self, count: int) -> Tensor:
+        """At psi 1, with the constant noise."""
+        mean = self.training.g_ema
+        parts = [from_seeds(mean.spec, i, min(32, count - i)) for i in range(0, count, 32)]
+        return torch.cat([sample(mean, part) for part in parts])
+
+    @property
+    def parameters(self) -> int:
+        """Of both networks."""
+        networks: tuple[nn.Module, ...] = (self.training.g, self.training.d)
+        return sum(p.numel() for network in networks for p in network.parameters())
+
+
+def make(task: Task) -> Contestant:
+    """The contestant that a task is about."""
+    pictures, checkout = np.load(task.pictures), Path(task.reference)
+    if not task.reference:
+        return Ours(task.config, pictures)
+    device = torch.device("cpu")
+    if is_lightweight(checkout):
+        return LightweightOriginal(checkout, task.config, pictures, device)
+    return StyleGAN2Original(checkout, task.config, pictures, device, True, MIXING)
+
+
+def leave(contestant: Contestant, task: Task, name: str, figures: dict[str, float]) -> None:
+    """Write samples and what they took."""
+    drawn = ((contestant.draw(SAMPLES).clamp(-1, 1) + 1) * 127.5).round().byte()
+    folder = Path(task.folder)
+    np.save(folder / f"{name}.npy", drawn.numpy())
+    told = {**figures, "parameters": contestant.parameters, "task": asdict(task)}
+    (folder / f"{name}.json").write_text(json.dumps(told))
+    print(name, figures, flush=True)
+
+
+def main(task: Task) -> None:
+    """Train until nothing more is asked for."""
+    torch.set_num_threads(1)
+    contestant = make(task)
+    due = {f"seconds{task.seconds * part:g}": task.seconds * part for part in (0.5, 1)}
+    due = {name: limit for name, limit in due.items() if limit}
+    kimg_due, steps, spent = task.kimg, 0, 0.0
+    while due or kimg_due:
+        start = time.process_time()
+        contestant.advance()
+        spent += time.process_time() - start
+        steps += 1
+        kimg = steps * task.config.batch / 1000
+        figures = {"kimg": kimg, "cpu_seconds": spent}
+        for name in [name for name, limit in due.items() if spent >= limit]:
+            leave(contestant, task, name, figures)
+            due.pop(name)
+        if kimg_due and kimg >= kimg_due:
+            leave(contestant, task, f"kimg{kimg_due:g}", figures)
+            kimg_due = 0.0
+
+
+if __name__ == "__main__":
+    main(Task(**json.loads(sys.argv[1])))
