@@ -19,7 +19,7 @@ from .neighbour_norm import NeighbourNorm
 
 _SIDE = 8  # of the last features
 _SHOWN = 128  # largest side of rebuilt pictures
-_DECODED = 128  # channels of a decoder's first layer
+_DECODED = 4  # the last features have so many times the channels of a decoder's first layer
 _FIRST = 10  # steps of the power iteration from a random direction
 
 
@@ -141,13 +141,14 @@ class Decoder(nn.Sequential):
         c_in: channels of the features.
         img_channels: channels of the picture.
         side: the picture's.
+        width: channels of the first layer; each later one has half as many.
     """
 
-    def __init__(self, c_in: int, img_channels: int, side: int) -> None:
+    def __init__(self, c_in: int, img_channels: int, side: int, width: int) -> None:
         layers: list[nn.Module] = []
         doublings = (side // _SIDE).bit_length() - 1
         for i in range(doublings):
-            c_out = _DECODED >> i
+            c_out = max(1, width >> i)
             norm = NeighbourNorm(2 * c_out, track_running_stats=False)
             layers += [DoublingConv(c_in, 2 * c_out), norm, Gate()]
             c_in = c_out
@@ -176,8 +177,9 @@ class FastGANDiscriminator(nn.Module):
         self.eye = Eye(channels, widths)
         if side > SMALL:
             self.small_eye = Eye(channels, widths[-4:])
-        self.whole = Decoder(widths[-1], channels, min(side, _SHOWN))
-        self.part = Decoder(widths[-2], channels, min(side // 2, _SHOWN))
+        decoded = widths[-1] // _DECODED
+        self.whole = Decoder(widths[-1], channels, min(side, _SHOWN), decoded)
+        self.part = Decoder(widths[-2], channels, min(side // 2, _SHOWN), decoded)
 
     def forward(self, pictures: list[Tensor]) -> Tensor:
         """Score pictures as the generator's `forward` gives them: `[n, 25]`, or 50 with the small.
