@@ -6,6 +6,7 @@ Time is the process's own CPU seconds, with one thread: what else the machine do
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -19,9 +20,11 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.originals import LightweightOriginal, StyleGAN2Original, is_lightweight
+from comfy_genart_nodes.gan.checkpoint import load_gan
 from comfy_genart_nodes.gan.latents import from_seeds
 from comfy_genart_nodes.gan.sampling import sample
 from comfy_genart_nodes.training.config import TrainConfig
+from comfy_genart_nodes.training.parents import Parent, descend
 from comfy_genart_nodes.training.recipes import settings
 from comfy_genart_nodes.training.step import Training
 
@@ -41,6 +44,7 @@ class Task:
         folder: where samples and figures go.
         seconds: leave samples after half of so many CPU seconds and after all; 0 for never ...
         kimg: ... and after so many thousand pictures; 0 for never.
+        parent: file of a network that ours goes on from, "" for none.
     """
 
     recipe: str
@@ -50,6 +54,7 @@ class Task:
     folder: str
     seconds: float
     kimg: float
+    parent: str = ""
 
     @property
     def config(self) -> TrainConfig:
@@ -72,10 +77,21 @@ class Contestant(Protocol):
 
 
 class Ours:
-    """Our training, as a contestant."""
+    """Our training, as a contestant.
 
-    def __init__(self, config: TrainConfig, pictures: np.ndarray) -> None:
-        self.training = Training(config, pictures, torch.device("cpu"), "fp32")
+    Args:
+        config: its settings.
+        pictures: uint8 [n, 3, side, side].
+        parent: file of the network to go on from, "" for none.
+    """
+
+    def __init__(self, config: TrainConfig, pictures: np.ndarray, parent: str = "") -> None:
+        before = None
+        if parent:
+            gan = load_gan(Path(parent))
+            config = descend(config, gan, classes=0, judged=False)
+            before = Parent(gan.spec, gan.generator.state_dict(), None)
+        self.training = Training(config, pictures, torch.device("cpu"), "fp32", parent=before)
 
     def advance(self) -> object:
         """Take one step."""
@@ -98,7 +114,7 @@ def make(task: Task) -> Contestant:
     """The contestant that a task is about."""
     pictures, checkout = np.load(task.pictures), Path(task.reference)
     if not task.reference:
-        return Ours(task.config, pictures)
+        return Ours(task.config, pictures, task.parent)
     device = torch.device("cpu")
     if is_lightweight(checkout):
         return LightweightOriginal(checkout, task.config, pictures, device)
@@ -107,11 +123,13 @@ def make(task: Task) -> Contestant:
 
 def leave(contestant: Contestant, task: Task, name: str, figures: dict[str, float]) -> None:
     """Write samples and what they took."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before the samples
     drawn = ((contestant.draw(SAMPLES).clamp(-1, 1) + 1) * 127.5).round().byte()
     folder = Path(task.folder)
     np.save(folder / f"{name}.npy", drawn.numpy())
-    told = {**figures, "parameters": contestant.parameters, "task": asdict(task)}
-    (folder / f"{name}.json").write_text(json.dumps(told))
+    told = {**figures, "parameters": contestant.parameters, "peak_mb": peak / 1024}
+    text = json.dumps({**told, "task": asdict(task)})
+    (folder / f"{name}.json").write_text(text)
     print(name, figures, flush=True)
 
 
