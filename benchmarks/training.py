@@ -77,18 +77,20 @@ def measure(args: argparse.Namespace) -> list[str]:
     taking_part = [
         Contestant(name, CONTESTANT, [json.dumps(asdict(task))], own) for name, task in tasks(args)
     ]
-    take_turns(taking_part, args.rounds * R1_EVERY)
+    round_of = R1_EVERY if args.steps is None else 1
+    take_turns(taking_part, args.rounds * R1_EVERY if args.steps is None else args.steps)
     for contestant in taking_part:
         contestant.finish()
-    ours = rounds(taking_part[0])
+    ours = rounds(taking_part[0], round_of)
     rows = []
     for contestant in taking_part:
-        per_picture = statistics.median(rounds(contestant)) / (R1_EVERY * args.batch)
+        own_rounds = rounds(contestant, round_of)
+        per_picture = statistics.median(own_rounds) / (round_of * args.batch)
         cells = (
             contestant.name,
             f"{1000 * per_picture:.1f}",
             f"{1 / per_picture:.3f}",
-            f"{median_ratio(rounds(contestant), ours):.2f}",
+            f"{median_ratio(own_rounds, ours):.2f}",
             f"{contestant.first:.1f}",
             f"{contestant.peak / 2**20:.0f}",
         )
@@ -96,10 +98,10 @@ def measure(args: argparse.Namespace) -> list[str]:
     return rows
 
 
-def rounds(contestant: Contestant) -> list[float]:
-    """Seconds of each round of steps."""
+def rounds(contestant: Contestant, size: int) -> list[float]:
+    """Seconds of each round of so many steps."""
     steps = contestant.seconds
-    return [sum(steps[i : i + R1_EVERY]) for i in range(0, len(steps), R1_EVERY)]
+    return [sum(steps[i : i + size]) for i in range(0, len(steps), size)]
 
 
 def profile(args: argparse.Namespace) -> None:
@@ -127,6 +129,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--path-length", type=float, default=0.0, help="its weight; 0 for none")
     parser.add_argument("--rounds", type=int, default=3, help=f"of {R1_EVERY} steps")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        choices=range(1, R1_EVERY),
+        metavar="N",
+        help="in place of rounds so many steps, none with R1, where a round takes too long",
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true", help="ours in bf16, too")
@@ -147,10 +156,11 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Print the table."""
     args = arguments()
+    amount = f"{args.rounds} rounds" if args.steps is None else f"{args.steps} steps without R1"
     print(
         f"{machine(args.device, args.threads, args.retain_heap)}; {args.resolution}x"
         f"{args.resolution}, channel base {args.channel_base}, batch {args.batch}, path length "
-        f"{args.path_length or 'off'}, fp32 where not said otherwise, {args.rounds} rounds, "
+        f"{args.path_length or 'off'}, fp32 where not said otherwise, {amount}, "
         f"{'seconds of the CPU' if args.own_time else 'seconds on the wall'}\n",
         flush=True,
     )
