@@ -29,7 +29,7 @@ class GANLoss:
     relative: bool = False
 
 
-def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
     """Cross-entropy of telling real from generated (Goodfellow et al. 2014)."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
@@ -60,19 +60,14 @@ def _fake_above(real: Tensor, fake: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, GANLoss] = {
-    "logistic": GANLoss(discriminator_loss, _non_saturating),
-    "minimax": GANLoss(discriminator_loss, _minimax),
+    "logistic": GANLoss(_cross_entropy, _non_saturating),
+    "minimax": GANLoss(_cross_entropy, _minimax),
     "hinge": GANLoss(_hinge, _score),
     "r3gan": GANLoss(_real_above, _fake_above, relative=True),
 }
 """By the names that runs call them: the generator's non-saturating loss and minimax (Goodfellow et
 al. 2014), hinge (Lim and Ye 2017), relativistic pairs (Jolicoeur-Martineau 2018), which R3GAN
 (Huang et al. 2024) combines with R1 and R2."""
-
-
-def generator_loss(fake: Tensor) -> Tensor:
-    """The generator's non-saturating loss (Goodfellow et al. 2014): -log sigmoid D(fake)."""
-    return _non_saturating(fake, fake)
 
 
 def r1_penalty(pictures: Tensor, score: Tensor) -> Tensor:
