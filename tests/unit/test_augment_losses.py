@@ -9,7 +9,6 @@ from comfy_genart_nodes.training import augment, losses
 from comfy_genart_nodes.training.config import POLICIES
 from comfy_genart_nodes.training.draws import Draws
 
-
 LOGISTIC = losses.LOSSES["logistic"]
 
 
