@@ -106,7 +106,7 @@ CANCEL = "async () => { await app.extensionManager.command.execute('Comfy.Interr
 
 
 def wait(server: Any, done: Any) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.2)

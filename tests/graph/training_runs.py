@@ -94,7 +94,7 @@ def checkpoints(server: Any, name: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def wait_for(server: Any, name: str, kind: str, seconds: float = 90) -> None:
+def wait_for(server: Any, name: str, kind: str, seconds: float = 300) -> None:
     """Wait until a run has recorded an event of a kind."""
     deadline = time.monotonic() + seconds
     while kind not in kinds(server, name):
