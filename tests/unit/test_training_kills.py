@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -69,12 +70,17 @@ def start(run: RunFolder) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, child.__file__, run.path], stdin=subprocess.PIPE)
 
 
-def live(run: RunFolder, process: subprocess.Popen, events: int) -> None:
-    """Wait until a run has recorded so many events more."""
-    wanted = len(run.events()) + events
-    while len(run.events()) < wanted:
+def live(process: subprocess.Popen, come: Callable[[], bool]) -> None:
+    """Wait for something that the process does."""
+    while not come():
         assert process.poll() is None
-        time.sleep(0.002)
+        time.sleep(0.001)
+
+
+def more_events(run: RunFolder, count: int) -> Callable[[], bool]:
+    """Whether a run has recorded so many events from now."""
+    wanted = len(run.events()) + count
+    return lambda: len(run.events()) >= wanted
 
 
 def check_whole(path) -> None:
@@ -97,17 +103,24 @@ def test_a_run_killed_thirty_times_ends_as_one_never_killed(begin):
     halves = 0
     for kill in range(KILLS):
         process = start(run)
-        if kill % 6 == 5:
+
+        def half(process=process) -> bool:
+            return any((run.path / "checkpoints").glob(f".*.{process.pid}.tmp"))
+
+        if kill % 6 == 0:
             time.sleep(random.uniform(0, 2))
         else:
-            live(run, process, random.integers(1, 10))
-            time.sleep(random.uniform(0, 0.2))
+            live(process, more_events(run, random.integers(1, 10)))
+            if kill % 2:
+                live(process, half)
+            time.sleep(random.uniform(0, 0.02 if kill % 2 else 0.2))
         process.kill()
         assert process.wait() == -signal.SIGKILL
         process.stdin.close()
-        halves += len(list((run.path / "checkpoints").glob(".*.tmp")))
+        halves += half()
         check_whole(run.path)
     assert halves >= 3  # kills that came while a checkpoint was being written
+    print(f"{halves} of {KILLS} kills left half a checkpoint")
     assert not any(event["event"] == "unreadable" for event in run.events())
     reached = int(run.checkpoints[-1].stem.removeprefix("step"))
     run, whole = (begin(name, replace(HEAVY, steps=reached + 5)) for name in ("killed", "whole"))
@@ -130,7 +143,7 @@ def test_when_whoever_started_a_run_is_killed_it_writes_a_checkpoint_and_ends(
     )
     env = os.environ | {"PYTHONPATH": str(repository)}
     parent = subprocess.Popen([sys.executable, "-c", code, run.path], env=env)
-    live(run, parent, 3)
+    live(parent, more_events(run, 3))
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 60
