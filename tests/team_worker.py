@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comfy_genart_nodes.gan.networks import fastgan_discriminator
 from comfy_genart_nodes.training import ada, trainer
 from comfy_genart_nodes.training.recipes import settings
 from comfy_genart_nodes.training.step import Training
@@ -42,8 +41,7 @@ def learn(recipe: str, steps: int, team: Team, micro: int | None = None) -> dict
     pictures = np.random.default_rng(0).integers(0, 256, (50, 3, 64, 64), np.uint8)
     pictures = pictures[:, :, : config.resolution, : config.resolution]
     labels = np.arange(50) % 3 if config.family == "stylegan2" else None
-    with mock.patch.object(fastgan_discriminator, "_DECODED", 8):  # quick, in float64
-        training = Training(config, pictures, torch.device("cpu"), "fp64", labels=labels, team=team)
+    training = Training(config, pictures, torch.device("cpu"), "fp64", labels=labels, team=team)
     training.micro = micro or training.micro
     reports = {}
     with mock.patch.object(ada, "adapted", telling):

@@ -14,7 +14,6 @@ from PIL import Image
 from runs import CONFIG, after, digest, never, save_squares
 
 from comfy_genart_nodes.gan.checkpoint import load_gan, read
-from comfy_genart_nodes.gan.networks import fastgan_discriminator
 from comfy_genart_nodes.training import child, trainer
 from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.config import TrainConfig
@@ -50,8 +49,7 @@ def begin(tmp_path):
 
 
 @pytest.mark.parametrize("recipe", FAMILIES)
-def test_of_every_recipe_a_stopped_run_ends_as_one_never_stopped(begin, recipe, monkeypatch):
-    monkeypatch.setattr(fastgan_discriminator, "_DECODED", 8)  # as quick as the other families
+def test_of_every_recipe_a_stopped_run_ends_as_one_never_stopped(begin, recipe):
     whole, parts = (begin(name, FAMILIES[recipe]) for name in ("whole", "parts"))
     trainer.train(whole.path, never)
     for steps in (1, 2):
@@ -86,7 +84,7 @@ def more_events(run: RunFolder, count: int) -> Callable[[], bool]:
 def check_whole(path) -> None:
     """Nothing of a run is ever unreadable."""
     run = RunFolder(path)
-    assert run.events()[-1]["event"] != "failed"
+    assert not any(event["event"] == "failed" for event in run.events())
     for file in run.checkpoints[-1:]:
         assert load_gan(file).info["training"]["step"] == int(file.stem.removeprefix("step"))
         assert any(name.startswith("adam_d.") for name in read(file))
