@@ -115,11 +115,22 @@ def serve(
     run()
     while sys.stdin.readline().strip() == "run":
         run()
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    if on_gpu:
-        peak = torch.cuda.max_memory_allocated()
+    peak = torch.cuda.max_memory_allocated() if on_gpu else peak_bytes()
     print(json.dumps({"peak": peak}), file=answers, flush=True)
+
+
+def peak_bytes() -> int:
+    """The most memory this process has held.
+
+    Linux's getrusage counts what the process held that started it.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def machine(device: str, threads: int, retain_heap: bool) -> str:

@@ -6,7 +6,6 @@ Time is the process's own CPU seconds, with one thread: what else the machine do
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.contestants import peak_bytes
 from benchmarks.originals import LightweightOriginal, StyleGAN2Original, is_lightweight
 from comfy_genart_nodes.gan.checkpoint import load_gan
 from comfy_genart_nodes.gan.latents import from_seeds
@@ -123,11 +123,11 @@ def make(task: Task) -> Contestant:
 
 def leave(contestant: Contestant, task: Task, name: str, figures: dict[str, float]) -> None:
     """Write samples and what they took."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before the samples
+    peak = peak_bytes()  # before the samples
     drawn = ((contestant.draw(SAMPLES).clamp(-1, 1) + 1) * 127.5).round().byte()
     folder = Path(task.folder)
     np.save(folder / f"{name}.npy", drawn.numpy())
-    told = {**figures, "parameters": contestant.parameters, "peak_mb": peak / 1024}
+    told = {**figures, "parameters": contestant.parameters, "peak_mb": peak / 2**20}
     text = json.dumps({**told, "task": asdict(task)})
     (folder / f"{name}.json").write_text(text)
     print(name, figures, flush=True)
