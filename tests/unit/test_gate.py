@@ -1,3 +1,5 @@
+"""Gates in the order of channels that came in are the ones of PyTorch, gradients included."""
+
 import torch
 import torch.nn.functional as F
 
