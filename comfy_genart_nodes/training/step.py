@@ -28,6 +28,9 @@ PENALTY_EVERY = {"logistic": 16, "minimax": 16, "hinge": 16, "r3gan": 1}
 PATHS_EVERY = 4  # likewise, of path lengths
 ADAPT_EVERY = 4  # steps, of ADA's p
 EMA_RAMP_UP = 0.05  # the moving average is never longer than this part of the run so far
+Report = dict[str, Tensor]
+"""Scalars of a step, by name."""
+
 _DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
 
 
@@ -84,7 +87,7 @@ class Training:
         self.adam_d = _adam(self.learning, config.rate, self.players.betas)
         self.order = Order(len(pictures), config.seed, left_out)
 
-    def advance(self) -> dict[str, Tensor]:
+    def advance(self) -> Report:
         """Take one step of both networks.
 
         Both learn from the same generated pictures: the discriminator from their values, the
@@ -95,7 +98,7 @@ class Training:
             Scalars, means over the batch: loss_g, loss_d, real and fake (mean scores), and r1 (and
             r2) at the steps that have them.
         """
-        report = {**self._patiently(self._teach_d), **self._patiently(self._teach_g)}
+        report = {**self._teach_d(), **self._teach_g()}
         self._kept = None
         self.step += 1
         self._average()
@@ -111,11 +114,14 @@ class Training:
             for group in adam.param_groups:
                 group["lr"] = self.config.rate * pace * factor
 
-    def _patiently(self, turn: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """A network's turn; with half as many pictures at a time for as long as memory runs out."""
+    def _patiently(self, gather: Callable[[], tuple[Report, Tensor]]) -> tuple[Report, Tensor]:
+        """A network's gradients; of half as many pictures at a time while memory runs out.
+
+        The others of the team are not asked in between: each may run out in its own time.
+        """
         while True:
             try:
-                return turn()
+                return gather()
             except RuntimeError as error:
                 if not is_shortage(error) or self.micro == 1:
                     raise
@@ -128,21 +134,9 @@ class Training:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _teach_d(self) -> dict[str, Tensor]:
-        report: dict[str, Tensor] = {}
-        pieces = parts(self.share, self.micro)
-        # One piece is generated once; of several, none waits in memory for the generator's turn.
-        alone = len(pieces) == 1
-        w_mean = torch.zeros(self.g.spec.w_dim, device=self.device, dtype=self.dtype)
+    def _teach_d(self) -> Report:
         self._switch(self.learning, True)
-        neighbour_norm.forget(self.g)
-        for piece in pieces:
-            draws = self._draws(piece)
-            with torch.set_grad_enabled(alone), self._autocast():
-                fake, w = self._generate(draws)
-            w_mean += w.detach().sum(dim=0) / self.config.batch
-            self._discriminate([x.detach() for x in fake], draws, report)
-            self._kept = fake if alone else None
+        report, w_mean = self._patiently(self._gather_d)
         statistics = neighbour_norm.met(self.g, self.config.batch)
         self.team.sum([w_mean, *statistics])
         neighbour_norm.remember(self.g, statistics)
@@ -151,9 +145,40 @@ class Training:
         self.players.settle()
         return report
 
-    def _teach_g(self) -> dict[str, Tensor]:
-        report: dict[str, Tensor] = {}
+    def _gather_d(self) -> tuple[Report, Tensor]:
+        """The discriminator's gradients; what was like what, and the mean of w."""
+        report: Report = {}
+        pieces = parts(self.share, self.micro)
+        # One piece is generated once; of several, none waits in memory for the generator's turn.
+        alone = len(pieces) == 1
+        w_mean = torch.zeros(self.g.spec.w_dim, device=self.device, dtype=self.dtype)
+        neighbour_norm.forget(self.g)
+        for piece in pieces:
+            draws = self._draws(piece)
+            with torch.set_grad_enabled(alone), self._autocast():
+                fake, w = self._generate(draws)
+            w_mean += w.detach().sum(dim=0) / self.config.batch
+            self._discriminate([x.detach() for x in fake], draws, report)
+            self._kept = fake if alone else None
+        return report, w_mean
+
+    def _teach_g(self) -> Report:
         self._switch(self.learning, False)
+        report, path_mean = self._patiently(self._gather_g)
+        if self._evens_paths:
+            self.team.sum([path_mean])
+        self.path_mean = path_mean
+        self._learn(self.adam_g)
+        return report
+
+    @property
+    def _evens_paths(self) -> bool:
+        """Whether path lengths are regularised at this step."""
+        return self.config.path_length > 0 and self.step % PATHS_EVERY == 0
+
+    def _gather_g(self) -> tuple[Report, Tensor]:
+        """The generator's gradients; what was like what, and the mean of path lengths."""
+        report: Report = {}
         for piece in parts(self.share, self.micro):
             draws = self._draws(piece)
             fake, self._kept = self._kept, None
@@ -161,10 +186,7 @@ class Training:
                 with self._autocast():
                     fake, _ = self._generate(draws)
             self._criticise(fake, draws, report)
-        if self.config.path_length and self.step % PATHS_EVERY == 0:
-            self._even_paths(report)
-        self._learn(self.adam_g)
-        return report
+        return report, self._even_paths(report) if self._evens_paths else self.path_mean
 
     def _draws(self, piece: range) -> Draws:
         return Draws(self.config.seed, self.step, piece, self.config.batch)
@@ -221,7 +243,7 @@ class Training:
         classes = one_hot(self.labels[torch.tensor(indices)], self.classes)
         return self.players.views(real), classes.to(self.device, self.dtype)
 
-    def _discriminate(self, fake: list[Tensor], draws: Draws, report: dict[str, Tensor]) -> None:
+    def _discriminate(self, fake: list[Tensor], draws: Draws, report: Report) -> None:
         """Gather the discriminator's gradients, with R1 (at what it sees) every few steps."""
         every = PENALTY_EVERY[self.config.loss]
         penalised = self.config.r1_weight > 0 and self.step % every == 0
@@ -251,7 +273,7 @@ class Training:
                 loss = loss + r1 * (self.config.r1_weight / 2 * every)
         (loss * share).backward()
 
-    def _criticise(self, fake: list[Tensor], draws: Draws, report: dict[str, Tensor]) -> None:
+    def _criticise(self, fake: list[Tensor], draws: Draws, report: Report) -> None:
         """Gather the generator's gradients."""
         share = len(draws.part) / draws.total
         with self._autocast():
@@ -261,8 +283,8 @@ class Training:
         note(report, share, loss_g=loss)
         (loss * share).backward()
 
-    def _even_paths(self, report: dict[str, Tensor]) -> None:
-        """Gather gradients towards steps in w that change every picture alike."""
+    def _even_paths(self, report: Report) -> Tensor:
+        """Gather gradients towards steps in w that change every picture alike; the mean moved."""
         moved = torch.zeros_like(self.path_mean)
         for piece in parts(self.share, self.micro):
             draws = self._draws(piece)
@@ -277,10 +299,9 @@ class Training:
             moved += mean * share
             note(report, share, path=uneven.mean())
             (uneven.mean() * (share * self.config.path_length * PATHS_EVERY)).backward()
-        self.team.sum([moved])
-        self.path_mean = moved
+        return moved
 
-    def _adapt(self, report: dict[str, Tensor]) -> None:
+    def _adapt(self, report: Report) -> None:
         """Let ADA's p follow the signs of the scores of real pictures."""
         self.ada[1] += report.pop("signs").to(self.ada)
         if self.step % ADAPT_EVERY == 0:
@@ -359,7 +380,7 @@ def is_shortage(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def note(report: dict[str, Tensor], share: float, **means: Tensor) -> None:
+def note(report: Report, share: float, **means: Tensor) -> None:
     """Add a piece's means to those of the batch, by its share."""
     for name, value in means.items():
         weighted = value.detach().float() * share
