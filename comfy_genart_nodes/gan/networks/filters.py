@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .convolving import convolve
+
 _TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 
 
@@ -51,7 +53,7 @@ def convolve_upsampled(x: Tensor, weight: Tensor) -> Tensor:
         x: [n, c, h, w].
         weight: [k, c, 3, 3].
     """
-    doubled = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [n, k, 2h+1, 2w+1]
+    doubled = convolve(x, weight.transpose(0, 1), stride=2, transposed=True)  # [n, k, 2h+1, 2w+1]
     return blur(doubled, padding=1, gain=4.0)
 
 
@@ -64,4 +66,4 @@ def convolve_downsampled(x: Tensor, weight: Tensor) -> Tensor:
     """
     if weight.shape[-1] == 1:
         return F.conv2d(downsample(x), weight)
-    return F.conv2d(blur(x, padding=2), weight, stride=2)
+    return convolve(blur(x, padding=2), weight, stride=2)

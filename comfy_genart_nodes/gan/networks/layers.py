@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import filters
+from .convolving import convolve
 
 SLOPE = 0.2
 
@@ -120,7 +121,7 @@ class Conv(nn.Module):
             # A 1x1 kernel commutes with the filter and is cheapest before it.
             y = filters.upsample(F.conv2d(x, weight))
         else:
-            y = F.conv2d(x, weight, padding=self.weight.shape[-1] // 2)
+            y = convolve(x, weight, padding=self.weight.shape[-1] // 2)
         if self.bias is not None:
             y = y + self.bias[:, None, None]
         return leaky_relu(y) if self.activate else y

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from . import filters, winograd_tiles
 from .canvas import Window, windows
+from .convolving import convolve
 from .generator import Generator, Look, Noise
 from .layers import SLOPE, Conv, Linear, full_precision, reuse
 from .mapping import Mapping
@@ -88,7 +89,7 @@ class StyledConv(nn.Module):
             return window.crop(filters.convolve_upsampled(x, weight))
         if winograd_tiles.pays(x, weight):
             return winograd_tiles.convolve(x, weight, padding=1)
-        return F.conv2d(x, weight, padding=1)
+        return convolve(x, weight, padding=1)
 
 
 class ToRGB(nn.Module):
