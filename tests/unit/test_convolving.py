@@ -1,3 +1,5 @@
+"""Convolutions whose weights get their gradient in another order: results and gradients hold."""
+
 import pytest
 import torch
 import torch.nn.functional as F

@@ -8,6 +8,7 @@ of a 3x3 kernel from large features three to six times as fast where they lie ch
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _LEAST = 1 << 19  # numbers a picture; of fewer the copies cost what they save
@@ -27,7 +28,8 @@ def convolve(
     """
     if _pays(x, weight):
         return _Convolution.apply(x, weight, stride, padding, transposed)
-    return _forward(x, weight, stride, padding, transposed)
+    plain = F.conv_transpose2d if transposed else F.conv2d
+    return plain(x, weight, stride=stride, padding=padding)
 
 
 def _pays(x: Tensor, weight: Tensor) -> bool:
@@ -36,12 +38,6 @@ def _pays(x: Tensor, weight: Tensor) -> bool:
     if torch.is_autocast_enabled("cpu") or x.dtype != torch.float32:
         return False
     return weight.requires_grad and weight.shape[-1] > 1 and x[0].numel() >= _LEAST
-
-
-def _forward(x: Tensor, weight: Tensor, stride: int, padding: int, transposed: bool) -> Tensor:
-    return torch.convolution(
-        x, weight, None, [stride] * 2, [padding] * 2, [1, 1], transposed, [0, 0], 1
-    )
 
 
 class _Convolution(torch.autograd.Function):
@@ -53,7 +49,9 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.how = (stride, padding, transposed)
-        return _forward(x, weight, stride, padding, transposed)
+        return torch.convolution(
+            x, weight, None, [stride] * 2, [padding] * 2, [1, 1], transposed, [0, 0], 1
+        )
 
     @staticmethod
     def backward(
