@@ -95,7 +95,7 @@ def test_coverage_of_one_source_is_what_naeem_et_al_derive() -> None:
 
 def test_intervals_hold_the_figure_of_endless_pictures() -> None:
     real = normal(60, seed=5)
-    endless = prdc(normal(20000, seed=6, shift=0.3), real, k=5).figures()
+    endless = prdc(normal(5000, seed=6, shift=0.3), real, k=5).figures()
     held = 0
     for i in range(100):
         ends = prdc(normal(80, 100 + i, shift=0.3), real, k=5).intervals(
