@@ -13,7 +13,8 @@ learns and then the generator. `--reference` takes checkouts, once or more often
 - lightweight-gan: trained as its command does by default, and beside it our recipe for tiny data,
   which is of its kind. `--channel-max` limits its widths, `--tiny-base` sets those of the recipe.
 
-Every contestant is a process of its own with the same environment. They take turns step by step,
+Ours is trained in fp32, and in bf16 where a run left to "auto" would be. Every contestant is a
+process of its own. They take turns step by step,
 so that a busy machine slows all of them; a round is 16 steps, one with R1, and ratios are medians
 over the rounds' own ratios. The first step, which has R1, is not among them. On a machine that is
 much busier with other things, `--threads 1 --own-time` tells the truth sooner.
@@ -36,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.contestants import Contestant, environment, machine, median_ratio, take_turns
 from benchmarks.originals import R1_EVERY, is_lightweight, is_stylegan2
 from benchmarks.training_contestant import Task, pictures
+from comfy_genart_nodes.training.beginning import fastest_precision
 from comfy_genart_nodes.training.step import Training
 
 CONTESTANT = Path(__file__).with_name("training_contestant.py")
@@ -53,7 +55,7 @@ def tasks(args: argparse.Namespace) -> list[tuple[str, Task]]:
         "own_time": args.own_time,
     }
     found = [("ours", Task(**common))]
-    if args.bf16:
+    if fastest_precision(args.device) == "bf16":  # what a trainer of ours takes here
         found.append(("ours, bf16", Task(**common, bf16=True)))
     for folder in args.reference:
         name, there = folder.resolve().name, {"reference": str(folder.resolve())}
@@ -138,7 +140,6 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--bf16", action="store_true", help="ours in bf16, too")
     parser.add_argument(
         "--own-time",
         action="store_true",
@@ -147,7 +148,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--retain-heap",
         action="store_true",
-        help="let every process keep freed memory (glibc), as a trainer of ours always does",
+        help="let the others keep freed memory (glibc), too, as a trainer of ours always does",
     )
     parser.add_argument("--profile", action="store_true", help="only print where our time goes")
     return parser.parse_args()

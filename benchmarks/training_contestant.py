@@ -20,6 +20,7 @@ from benchmarks.originals import (
     is_lightweight,
 )
 from comfy_genart_nodes.training.config import TrainConfig
+from comfy_genart_nodes.training.heap import retain_heap
 from comfy_genart_nodes.training.recipes import settings
 from comfy_genart_nodes.training.step import Training
 
@@ -81,6 +82,7 @@ def make(task: Task) -> Training | Original:
     """What a task trains."""
     device, shown, checkout = torch.device(task.device), pictures(task), Path(task.reference)
     if not task.reference:
+        retain_heap()  # as a trainer of ours does
         return Training(task.config, shown, device, "bf16" if task.bf16 else "fp32")
     if is_lightweight(checkout):
         return LightweightOriginal(checkout, task.config, shown, device)

@@ -18,8 +18,13 @@ def check_name(name: str, what: str) -> str:
         GenartError: when it holds a folder, a character that some system refuses, or nothing.
     """
     plain = name.strip()
-    fits = 0 < len(plain.encode()) <= 120 and plain[0] not in ".-" and plain[-1] != "."
-    if not fits or re.search(r'[\x00-\x1f\x7f/\\:*?"<>|]', plain) or _RESERVED.fullmatch(plain):
+    length = len(plain.encode("utf-8", "surrogatepass"))
+    fits = 0 < length <= 120 and plain[0] not in ".-" and plain[-1] != "."
+    if (
+        not fits
+        or re.search(r'[\x00-\x1f\x7f/\\:*?"<>|\ud800-\udfff]', plain)
+        or _RESERVED.fullmatch(plain)
+    ):
         raise GenartError(
             f"{name!r} cannot name a {what}: use a short name of letters, digits, blanks, - and _, "
             "without folders."

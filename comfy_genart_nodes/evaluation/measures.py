@@ -4,19 +4,16 @@ Every figure is taken against pictures that were kept apart: against the trainin
 that copies them scores best.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from ..errors import GenartError
+from .copying import NEAR
 from .kid import kid, kid_interval
 from .nearest import copying_percentile, leave_one_out, nearest, repeats
 from .prdc import prdc
 
 LEAST = 8  # pictures of each kind; below, the intervals span everything
-NEAR = 1.0  # percentile
 
 
 def calibration(training: Tensor) -> Tensor:
@@ -98,21 +95,3 @@ def _check(sets: dict[str, Tensor]) -> None:
             )
     if len({features.shape[1] for features in sets.values()}) > 1:
         raise GenartError("Features of one kind can be compared; compute all with the same.")
-
-
-def check_comparable(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    """Refuse to set figures beside each other that lie on different scales.
-
-    Args:
-        one: figures of `measure` with the name of their features under "backbone".
-        other: likewise.
-
-    Raises:
-        GenartError: other features, or another k.
-    """
-    for key, what in (("backbone", "features"), ("neighbours", "neighbours")):
-        if one.get(key) != other.get(key):
-            raise GenartError(
-                f"Figures of different {what} ({one.get(key)}, {other.get(key)}) cannot be "
-                "compared; measure both again in the same way."
-            )

@@ -20,6 +20,7 @@ import tempfile
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -114,10 +115,10 @@ def _registry() -> str:
     address = next((os.environ[key] for key in keys if os.environ.get(key)), "")
     npm = shutil.which("npm")
     if not address and npm:
-        asked = subprocess.run(
-            [npm, "config", "get", "registry"], capture_output=True, text=True, timeout=60
-        )
-        address = asked.stdout.strip()
+        command = [npm, "config", "get", "registry"]
+        with suppress(subprocess.TimeoutExpired):
+            asked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            address = asked.stdout.strip()
     if not address.startswith(("https://", "http://")):
         address = "https://registry.npmjs.org"
     return address.rstrip("/")

@@ -26,7 +26,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "checkpoints and samples are kept, may change in between. Started by torchrun, the "
         "processes share every batch.",
     )
-    gan.add_argument("data", type=Path, metavar="DATA", help="folder or zip file of pictures")
+    gan.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA",
+        nargs="?",
+        help="folder or zip file of pictures; a run that goes on keeps its own and needs none",
+    )
     gan.add_argument(
         "--from",
         dest="parent",
@@ -103,13 +109,13 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         choices=("auto", *RECIPES),
-        default="stylegan2",
-        help="settings that go well together; auto looks at the pictures (default: stylegan2)",
+        default="auto",
+        help="settings that go well together; auto looks at the pictures (default: auto)",
     )
     for field in dataclasses.fields(TrainConfig):
         if field.name not in _HELP:
             continue
-        option, text = "--" + field.name.replace("_", "-"), _HELP[field.name]
+        option, text = _option(field.name), _HELP[field.name]
         if field.type in ("bool", bool):
             parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=text)
             continue
@@ -123,13 +129,19 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def _option(name: str) -> str:
+    """What a setting is called in a shell."""
+    return "--" + name.replace("_", "-")
+
+
 def _words(text: str) -> tuple[str, ...]:
     words = (word.strip() for word in text.split(","))
     return tuple(word for word in words if word and word != "none")
 
 
 def _train_gan(args: argparse.Namespace) -> int:
-    from ..training.run_folder import RunFolder, runs_folder
+    from ..training import tensorboard
+    from ..training.run_folder import open_run, runs_folder
     from ..training.team import join
     from ..training.trainer import train
 
@@ -139,11 +151,17 @@ def _train_gan(args: argparse.Namespace) -> int:
     if team.first:
         _prepare(args, runs)
     team.totals(0.0)  # the others wait for the folder
-    run = RunFolder(runs / args.run)
+    run = open_run(runs, args.run)
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
-    outcome = train(run.path, asked.is_set, _tell)
+    keep = tensorboard.listener(run) if team.first else _nothing
+
+    def listen(event: dict[str, Any]) -> None:
+        _tell(event)
+        keep(event)
+
+    outcome = train(run.path, asked.is_set, listen)
     if outcome == "stopped":
         print("genart: stopped; the same command goes on", file=sys.stderr)
         return 130
@@ -159,13 +177,18 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
     from ..training.beginning import prepare
     from ..training.config import TrainConfig
     from ..training.picture_sets import open_pictures
+    from ..training.run_folder import begun
 
-    pictures = open_pictures(args.data)
+    pictures = open_pictures(args.data) if args.data else None
     given = {name: getattr(args, name) for name in _HELP if hasattr(args, name)}
-    recipe = args.recipe
-    if recipe == "auto":
-        side = given.get("resolution", TrainConfig.resolution)
-        recipe = recipes.choose(len(pictures), side, parent=args.parent is not None)
+    recipe, known = args.recipe, begun(runs, args.run)
+    if recipe == "auto" and known:
+        recipe = known.recipe
+        given.setdefault("channel_base", known.channel_base)
+    elif recipe == "auto":
+        side, count = given.get("resolution", TrainConfig.resolution), len(pictures or ())
+        recipe, narrow = recipes.automatic(count, side, args.parent is not None, _memory(args))
+        given.setdefault("channel_base", narrow)
     run = prepare(
         runs,
         args.run,
@@ -174,10 +197,25 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
         args.device or best_device(),
         args.threads,
         parent=open_gan(args.parent) if args.parent else None,
+        called={name: _option(name) for name in _HELP},
     )
     print(f"run folder: {run.path}")
     for name in run.data["skipped"]:
         print(f"skipped, cannot be read: {name}")
+
+
+def _memory(args: argparse.Namespace) -> int | None:
+    """Bytes of the graphics card that is to train, if it is one that says."""
+    import torch
+
+    device = torch.device(args.device or best_device())
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def _nothing(event: dict[str, Any]) -> None:
+    """Keep nothing of an event."""
 
 
 def best_device() -> str:

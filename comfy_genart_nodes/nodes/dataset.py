@@ -12,7 +12,7 @@ from ..host.images import to_bytes
 from ..host.progress import Progress, say
 from ..host.schema import field, result, schema
 from ..names import check_name
-from ..training.dataset_report import report
+from ..training.dataset_report import passed, report
 from ..training.picture_sets import PictureSet, from_images, open_pictures
 
 
@@ -41,8 +41,10 @@ class OpenPictureFolder(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str) -> str:
+    def fingerprint_inputs(cls, folder: str | None) -> str | float:
         """Changes when pictures come or go, and when their list of licences does."""
+        if folder is None:  # wired, and not known yet
+            return float("nan")
         try:
             pictures = _open(folder)
         except GenartError as error:
@@ -143,7 +145,7 @@ def _line(pictures: PictureSet) -> str:
     """How many pictures, from where, in how many folders."""
     count = len(pictures.folders)
     folded = f", {count} sub-folder{'s' * (count > 1)}" if count else ""
-    return f"{len(pictures)} pictures in {pictures.place}{folded}"
+    return "\n".join([f"{len(pictures)} pictures in {pictures.place}{folded}", *passed(pictures)])
 
 
 def _open(folder: str) -> PictureSet:

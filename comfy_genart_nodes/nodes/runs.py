@@ -1,5 +1,6 @@
 """Look at training runs, use what they reached, stop them."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from PIL import Image
 
 from ..errors import GenartError, check_choice
 from ..host import folders, images, memory, outputs, sockets
-from ..host.progress import check_cancelled, show_text
+from ..host.progress import Progress, show_text
 from ..host.schema import field, result, schema, within_bounds
 from ..host.sockets import ManagedGAN
 from ..training.curves import Curve, curves
@@ -95,7 +96,10 @@ def _shown(text: str, sheet: Path | None) -> dict[str, Any]:
     return shown if sheet is None else shown | ui.SavedImages([outputs.shown(sheet)]).as_dict()
 
 
-def _mark(run_name: str) -> str:
+def _mark(run_name: str | None) -> str | float:
+    """Changes with what a run records; of one whose name is wired, always."""
+    if run_name is None:
+        return float("nan")
     try:
         name = _named(run_name)
     except GenartError as error:
@@ -112,9 +116,9 @@ class _OfRun(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, run_name: str = LATEST, **_: Any) -> str:
+    def fingerprint_inputs(cls, run_name: str | None = LATEST, **_: Any) -> str | float:
         """Changes with what the run records."""
-        return _mark(str(run_name))
+        return _mark(run_name)
 
 
 class LoadRun(_OfRun):
@@ -242,9 +246,13 @@ class PlotRun(_OfRun):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, run_name: str = LATEST, compare_with: str = "", **_: Any) -> str:
+    def fingerprint_inputs(
+        cls, run_name: str | None = LATEST, compare_with: str | None = "", **_: Any
+    ) -> str | float:
         """Changes with what any of the runs records."""
-        return "\n".join(map(_mark, [str(run_name), *_names(str(compare_with))]))
+        if run_name is None or compare_with is None:
+            return float("nan")
+        return "\n".join(str(_mark(name)) for name in (run_name, *_names(compare_with)))
 
     @classmethod
     def execute(
@@ -320,5 +328,11 @@ class StopRun(_OfRun):
     def execute(cls, run_name: str, seconds: float) -> io.NodeOutput:
         """Ask, and wait for the checkpoint."""
         show_text("Asked to stop")
-        told = ask_to_stop(_open(run_name, None), seconds, check_cancelled)
+        beats = Progress(max(round(seconds), 1))
+        begun = time.monotonic()
+
+        def beat() -> None:
+            beats.at(min(int(time.monotonic() - begun), round(seconds)))
+
+        told = ask_to_stop(_open(run_name, None), seconds, beat)
         return io.NodeOutput(told, ui=_shown(told, None))

@@ -13,11 +13,12 @@ from ..training.beginning import prepare
 from ..training.job import start_in_background
 from ..training.picture_sets import PictureSet
 from ..training.reached import reached
-from ..training.run_folder import RunFolder, mark, runs_folder
+from ..training.run_folder import RunFolder, begun, mark, runs_folder
 from ..training.status import headline, notable
 from .runs import NOTHING_YET, outputs_of
 from .training_settings import (
     BACKGROUND,
+    CALLED,
     MODES,
     WAIT,
     complete,
@@ -46,7 +47,13 @@ class TrainGAN(io.ComfyNode):
             search_aliases=["train stylegan", "fine-tune", "fastgan", "dcgan", "learn"],
             is_output_node=True,
             inputs=[
-                field(sockets.Dataset, "dataset", "The pictures to learn from."),
+                field(
+                    sockets.Dataset,
+                    "dataset",
+                    "The pictures to learn from. A run that has begun keeps its own and goes on "
+                    "without them.",
+                    optional=True,
+                ),
                 *first_fields(),
                 *more_fields(),
             ],
@@ -58,18 +65,25 @@ class TrainGAN(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, run_name: str = "", mode: str = WAIT, **_: Any) -> str:
-        """In the background, changes with what was reached, so that queueing again brings it."""
-        if mode != BACKGROUND:
-            return ""
-        return mark(runs_folder(folders.output_folder()), str(run_name))
+    def fingerprint_inputs(
+        cls, run_name: str | None = None, mode: str | None = WAIT, **_: Any
+    ) -> str | float:
+        """Changes where the run's folder is gone, so that queueing again begins it anew.
+
+        In the background also with what was reached, so that queueing again brings it. What is
+        wired comes as None: anything may have changed.
+        """
+        runs = runs_folder(folders.output_folder())
+        if run_name is None or mode is None or begun(runs, run_name) is None:
+            return float("nan")
+        return mark(runs, run_name) if mode == BACKGROUND else ""
 
     @classmethod
     @within_bounds
     def execute(
         cls,
-        dataset: PictureSet,
         run_name: str,
+        dataset: PictureSet | None = None,
         base: ManagedGAN | None = None,
         mode: str = WAIT,
         gpus: int = 1,
@@ -78,19 +92,25 @@ class TrainGAN(io.ComfyNode):
         """Begin the run or go on with it, wait for its end or not, and read what it reached."""
         check_choice("mode", mode, MODES)
         parent = None if base is None else base.loaded
+        runs, count = runs_folder(folders.output_folder()), len(dataset) if dataset else 0
         config, recipe = settings(
-            complete(chosen), len(dataset), parent and parent.hash, memory.training_memory()
+            complete(chosen),
+            count,
+            parent and parent.hash,
+            memory.training_memory(),
+            begun(runs, run_name),
         )
         show_text("Reading pictures")
         run = prepare(
-            runs_folder(folders.output_folder()),
+            runs,
             run_name,
             dataset,
             config,
             memory.training_device(),
-            progress=Progress(len(dataset)).at,
+            progress=Progress(count).at,
             parent=parent,
             processes=gpus,
+            called=CALLED,
         )
         if mode == BACKGROUND:
             _in_background(run)

@@ -42,7 +42,7 @@ def first_fields() -> list[io.Input]:
             default=64,
             min=32,
             max=1024,
-            step=8,
+            step=32,
         ),
         field(
             io.Float,
@@ -102,7 +102,7 @@ def _learning_fields() -> list[io.Input]:
             sockets.Gan,
             "base",
             "A trained network to go on from, which learns your pictures much sooner than one that "
-            "begins from nothing. Its resolution is the run's.",
+            "begins from nothing. Set resolution to its own; its classes must be the pictures'.",
             optional=True,
         ),
         _amount(
@@ -201,8 +201,8 @@ def _keeping_fields() -> list[io.Input]:
         ),
         _amount(
             "checkpoint_every",
-            "A checkpoint after so many thousand pictures: what a crash can cost. Cancel writes "
-            "one anyway.",
+            "A checkpoint after so many thousand pictures, and every half hour at the least: what "
+            "a crash can cost. Cancel writes one anyway.",
             TrainConfig.checkpoint_kimg,
             1000.0,
             min=0.001,
@@ -291,8 +291,24 @@ def complete(chosen: dict[str, Any]) -> dict[str, Any]:
     return {each.id: getattr(each, "default", None) for each in more_fields()} | chosen
 
 
+# What the page calls the run's settings, where it does not use the engine's names.
+CALLED = {
+    "batch": "batch_size",
+    "rate": "learning_rate",
+    "sample_kimg": "preview_every",
+    "checkpoint_kimg": "checkpoint_every",
+    "measure_kimg": "measure_every",
+    "plateau_kimg": "plateau",
+    "parent": "base",
+}
+
+
 def settings(
-    chosen: dict[str, Any], pictures: int, parent: str | None, memory: int
+    chosen: dict[str, Any],
+    pictures: int,
+    parent: str | None,
+    memory: int,
+    known: TrainConfig | None,
 ) -> tuple[TrainConfig, str]:
     """The run's settings, and a line that says what "auto" stands for.
 
@@ -301,6 +317,8 @@ def settings(
         pictures: how many there are.
         parent: hash of the network to go on from.
         memory: of the device, in bytes.
+        known: the settings of the run of that name, where it has begun: what "auto" stood for then
+            it stands for still.
 
     Raises:
         GenartError: when a choice is none of the list, or settings do not go together.
@@ -310,12 +328,14 @@ def settings(
     if chosen["plateau"] and not chosen["measure_every"]:
         raise GenartError("plateau watches the KID: set measure_every too, or plateau to 0.")
     recipe, told = chosen["recipe"], ""
-    if recipe == AUTO:
-        recipe = recipes.choose(
-            pictures=pictures, resolution=chosen["resolution"], parent=parent is not None
+    if recipe == AUTO and known:
+        recipe, told = known.recipe, f"recipe: {known.recipe}, as it began"
+        chosen = chosen | {"channel_base": chosen["channel_base"] or known.channel_base or 0}
+    elif recipe == AUTO:
+        recipe, narrow = recipes.automatic(
+            pictures, chosen["resolution"], parent is not None, memory
         )
         told = f"recipe: {recipe}, for {pictures} pictures" + (" and a base" if parent else "")
-        narrow = None if parent else recipes.width(chosen["resolution"], memory)
         if narrow and not chosen["channel_base"]:
             chosen = chosen | {"channel_base": narrow}
             told += f"; channel_base {narrow}, so that it fits into memory"

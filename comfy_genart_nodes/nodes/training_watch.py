@@ -1,14 +1,17 @@
 """What Train GAN shows while it waits for the trainer."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image
 
 from ..host.progress import Progress, check_cancelled, show_text
+from ..training.history import spent_seconds
 from ..training.job import TrainerJob
 from ..training.run_folder import RunFolder
-from ..training.status import duration, incident, measured, skipped
+from ..training.status import ahead, done, incident, measured, skipped
 
 BEAT_SECONDS = 1.0
 
@@ -27,6 +30,7 @@ class Watch:
         self.last_step = run.config.last_step
         self.progress = Progress(self.last_step)
         self.step = 0
+        self.began, self.spent = time.monotonic(), spent_seconds(run.events())
         self.pace = "Starting"
         self.notable: dict[str, str] = {}
 
@@ -39,7 +43,7 @@ class Watch:
         """
         self._tell()
         beat = time.monotonic()
-        with TrainerJob(self.run) as job:
+        with TrainerJob(self.run) as job, _said_at_cancel():
             for event in job.events():
                 if event is not None:
                     self._show(event)
@@ -70,11 +74,19 @@ class Watch:
 
     def _line(self, event: dict[str, Any]) -> str:
         """How far it is, how fast, how long to go, and the losses."""
-        config = self.run.config
-        speed = event["pictures_per_second"]
-        left = (self.last_step - self.step) * config.batch / max(speed, 1e-9)
+        speed, spent = event["pictures_per_second"], self.spent + time.monotonic() - self.began
         return (
-            f"{event['kimg']:.1f} of {self.last_step * config.batch / 1000:.1f} kimg, "
-            f"{speed:.0f} pictures/s, {duration(left)} to go\n"
+            f"{done(self.run.config, event['kimg'])}, "
+            f"{ahead(self.run.config, self.step, speed, spent)}\n"
             f"loss G {event['loss_g']:.2f}, D {event['loss_d']:.2f}"
         )
+
+
+@contextmanager
+def _said_at_cancel() -> Iterator[None]:
+    """A step may be long, and what it says is all there is to see meanwhile."""
+    try:
+        yield
+    except BaseException:
+        show_text("Stopping: after this step a checkpoint is written")
+        raise

@@ -13,6 +13,7 @@ asymmetric wavelet does nearly. Beyond its border a picture is mirrored as often
 """
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -159,24 +160,27 @@ def warp(x: Tensor, matrices: Tensor) -> Tensor:
         x: [n, c, h, w].
         matrices: [n, 3, 3], as `geometry` gives them.
     """
-    up_y, up_x = (_doubling(side).to(x) for side in x.shape[2:])
-    down_y, down_x = (_halving(side).to(x) for side in x.shape[2:])
+    up_y, up_x = (_doubling(side, x.dtype, x.device) for side in x.shape[2:])
+    down_y, down_x = (_halving(side, x.dtype, x.device) for side in x.shape[2:])
     # As matrix products, since a CPU is slow at convolutions of few channels.
     fine = up_y @ x @ up_x.t()
     fine = _Sampling.apply(fine, _places(matrices, *x.shape[2:]).to(x))
     return down_y @ fine @ down_x.t()
 
 
-def _doubling(side: int) -> Tensor:
+@lru_cache(maxsize=4)  # at side 1024 making one takes longer than using it
+def _doubling(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The filter to twice the density between the border's pixels, `[2 * side - 1, side]`."""
     pixels = F.pad(torch.eye(side)[:, None], (1, 1), mode="reflect")
-    return F.conv_transpose1d(pixels, _taps(_SYNTHESIS), stride=2, padding=5)[:, 0].t()
+    rows = F.conv_transpose1d(pixels, _taps(_SYNTHESIS), stride=2, padding=5)[:, 0]
+    return rows.t().to(device, dtype)
 
 
-def _halving(side: int) -> Tensor:
+@lru_cache(maxsize=4)
+def _halving(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The filter back, from four samples beyond the border on, `[side, 2 * side + 7]`."""
     samples = torch.eye(2 * side + 7)[:, None]
-    return F.conv1d(samples, _taps(_ANALYSIS), stride=2)[:, 0].t()
+    return F.conv1d(samples, _taps(_ANALYSIS), stride=2)[:, 0].t().to(device, dtype)
 
 
 def _taps(half: tuple[float, ...]) -> Tensor:
@@ -223,12 +227,15 @@ class _Spreading(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, samples: Tensor, places: Tensor, shape: torch.Size) -> Tensor:
         ctx.save_for_backward(places)
+        device = samples.device
+        if device.type == "mps":  # where PyTorch does not have it
+            samples, places = samples.cpu(), places.cpu()
         picture = samples.new_zeros(1).expand(shape)  # its values do not matter
         bilinear, reflection, corners = 0, 2, True
         spread, _ = torch.ops.aten.grid_sampler_2d_backward(
             samples, picture, places, bilinear, reflection, corners, [True, False]
         )
-        return spread
+        return spread.to(device)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

@@ -40,7 +40,7 @@ def cutout(x: Tensor, draws: Draws, purpose: str) -> Tensor:
     side = x.shape[-1]
     centre = draws.integers(f"{purpose} cutout", side + 1, 2)
     axis = torch.arange(side)
-    near = (axis - centre[:, :, None]).abs() < side / 4  # [n, 2, side]
+    near = (axis + 0.5 - centre[:, :, None]).abs() < side / 4  # [n, 2, side]
     hole = near[:, 0, :, None] & near[:, 1, None, :]
     return x * (~hole[:, None]).to(x)
 

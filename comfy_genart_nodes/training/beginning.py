@@ -6,9 +6,10 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from .. import __version__
 from ..errors import GenartError
 from ..evaluation.features import weights
+from ..files import replace as rename
 from ..files import unwritable
 from ..gan.checkpoint import LoadedGAN
 from ..names import check_name
@@ -23,10 +25,10 @@ from . import parents
 from .config import TrainConfig, differences
 from .licences import counted, terms_of
 from .measuring import held_out, wanted_apart
-from .picture_sets import PictureSet, class_labels
+from .picture_sets import PictureSet, check_count, class_labels
 from .pictures import write_array
-from .players import group_of
-from .run_folder import FORMAT, PLACE, RunFolder, write_json
+from .players import check_players, group_of
+from .run_folder import FORMAT, PLACE, HeldError, RunFolder, write_json
 from .team import Team, check_processes
 
 STALE_SECONDS = 3600.0
@@ -35,13 +37,14 @@ STALE_SECONDS = 3600.0
 def prepare(
     runs: Path,
     name: str,
-    pictures: PictureSet,
+    pictures: PictureSet | None,
     config: TrainConfig,
     device: str,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     parent: LoadedGAN | None = None,
     processes: int = 1,
+    called: Mapping[str, str] = MappingProxyType({}),
 ) -> RunFolder:
     """Begin a run, or open the one of that name to go on with new stop rules.
 
@@ -50,13 +53,14 @@ def prepare(
     Args:
         runs: the folder of all runs.
         name: the run's name.
-        pictures: what to train on.
+        pictures: what to train on; a run that goes on has its own and needs none.
         config: the settings.
         device: where to train, as torch names it.
         threads: CPU threads; part of the arithmetic, so a run keeps those it began with.
         progress: called with (done, total) while pictures are decoded; may raise to stop.
         parent: the network to go on from; its family and shapes take the place of the settings'.
         processes: that train the run together, each on a graphics card of its own.
+        called: what the person calls some of the settings, for sentences.
 
     Raises:
         GenartError: when the name will not do, pictures cannot be read or are too few, the parent
@@ -64,19 +68,26 @@ def prepare(
     """
     path = runs / check_name(name, "run")
     _check_device(device)
+    auto = config.precision == "auto"
     machine = {
         "device": device,
         "processes": processes,
         "threads": threads or torch.get_num_threads(),
-        "precision": _precision(config, device),
+        "precision": fastest_precision(device) if auto else config.precision,
     }
     if path.exists():
-        return _reopen(RunFolder(path), pictures, config, machine, parent)
+        return _reopen(RunFolder(path), pictures, config, machine, parent, called)
+    if pictures is None:
+        raise GenartError(
+            f"There is no run {path.name!r} yet that could go on without pictures: give it some."
+        )
     rival = parents.rival_of(parent) if parent else None
     classes = len(class_labels(pictures, pictures.names)[0]) if config.classes else 0
     # What cannot go well fails before the long work.
-    family = settled(config, len(pictures), classes, parent, rival is not None).family
-    _check_team(family, config.batch, device, processes)
+    likely = settled(config, len(pictures), classes, parent, rival is not None)
+    begun = parents.Parent(parent.spec, parent.generator.state_dict(), rival) if parent else None
+    check_players(likely, classes, begun)
+    _check_team(likely.family, config.batch, device, processes)
     _sweep(path)
     temporary = runs / f".{path.name}.{os.getpid()}.tmp"
     try:
@@ -84,6 +95,7 @@ def prepare(
             (temporary / folder).mkdir(parents=True)
         data = _decode(pictures, config, temporary / "pictures.npy", progress)
         config = settled(config, len(data["pictures"]), classes, parent, rival is not None)
+        _check_shown(data, config)
         if parent:
             parents.keep(temporary, parent, rival)
         versions = {
@@ -99,7 +111,7 @@ def prepare(
             "versions": versions,
         }
         write_json(temporary / "run.json", run)
-        temporary.rename(path)
+        rename(temporary, path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -149,7 +161,15 @@ def settled(
     if parent:
         config = parents.descend(config, parent, classes, judged)
     elif config.recipe == "fine-tune":
-        raise GenartError("The recipe fine-tune goes on with a network: give it one.")
+        raise GenartError(
+            "The recipe fine-tune goes on with a network: wire a GAN into base, or name a file "
+            "with --from in a shell."
+        )
+    elif config.freeze_d:
+        raise GenartError(
+            "freeze_d keeps blocks as the network to go on from has them: give it one, or set "
+            "freeze_d to 0."
+        )
     else:
         config.generator_spec(classes)
     if config.measure_kimg:
@@ -158,6 +178,7 @@ def settled(
         config = replace(config, held_out=wanted_apart(count))
     held_out(count, config.held_out, config.seed)
     shown = count - config.held_out
+    check_count("The set", count)
     if shown < config.batch:
         apart = f", {config.held_out} of them kept apart," if config.held_out else ""
         raise GenartError(
@@ -165,6 +186,20 @@ def settled(
             f"the batch to {max(shown, 2)} or less."
         )
     return config
+
+
+def _check_shown(data: dict[str, Any], config: TrainConfig) -> None:
+    """Refuse to keep apart all pictures of a class: the network would offer what it never saw."""
+    count = len(data["pictures"])
+    apart = set(held_out(count, config.held_out, config.seed))
+    shown = {data["labels"][place] for place in set(range(len(data["labels"]))) - apart}
+    missing = sorted(set(range(len(data["classes"]))) - shown)
+    if missing:
+        raise GenartError(
+            f"Every picture of the class {data['classes'][missing[0]]!r} would be kept apart for "
+            f"measuring ({config.held_out} of {count} are, at random): add pictures to it, lower "
+            "held_out, or change the seed."
+        )
 
 
 def _check_device(device: str) -> None:
@@ -180,17 +215,22 @@ def _check_device(device: str) -> None:
 def _check_team(family: str, batch: int, device: str, processes: int) -> None:
     """Refuse more processes than the device, or the batch, has room for."""
     check_processes(device, processes)
-    Team(size=processes).share(batch, group_of(family))
+    Team(size=processes).share(batch, group_of(family, batch))
 
 
 def _sweep(path: Path) -> None:
     """Remove what processes that were killed left of the same run's beginning."""
     if not path.parent.is_dir():
         return
+    mine = re.compile(rf"\.{re.escape(path.name)}\.\d+\.tmp")
     for left in path.parent.iterdir():
-        mine = left.name.startswith(f".{path.name}.") and left.suffix == ".tmp"
-        if mine and time.time() - left.stat().st_mtime > STALE_SECONDS:
+        if mine.fullmatch(left.name) and time.time() - _last_written(left) > STALE_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _last_written(folder: Path) -> float:
+    """When anything in a folder has grown or come."""
+    return max((each.stat().st_mtime for each in (folder, *folder.iterdir())), default=0.0)
 
 
 def _free_name(path: Path) -> str:
@@ -202,37 +242,53 @@ def _free_name(path: Path) -> str:
 
 def _reopen(
     run: RunFolder,
-    pictures: PictureSet,
+    pictures: PictureSet | None,
     config: TrainConfig,
     machine: dict[str, Any],
     parent: LoadedGAN | None,
+    called: Mapping[str, str],
 ) -> RunFolder:
     count, classes = len(run.data["pictures"]), len(run.data.get("classes", ()))
-    changed = []
-    if run.data["fingerprint"] != pictures.fingerprint:
-        changed.append(f"{count} pictures (now {len(pictures)}, or others)")
-    else:
-        known = parents.read(run.path)
-        judged = known is not None and known.discriminator is not None
-        config = settled(config, count, classes, parent, judged)
-    changed = differences(run.config, config) + changed
+    another = f"choose a new name, as {_free_name(run.path)!r}"
+    if pictures is not None and run.data["fingerprint"] != pictures.fingerprint:
+        raise GenartError(
+            f"The run {run.path.name!r} was begun with {count} pictures, and these are "
+            f"{len(pictures)}, or others: give it none, and it goes on with its own, or {another}."
+        )
+    known = parents.read(run.path)
+    judged = known is not None and known.discriminator is not None
+    if not config.held_out:
+        config = replace(config, held_out=run.config.held_out)
+    config = settled(config, count, classes, parent, judged)
+    changed = _unexplained(differences(run.config, config, called), run.config, config)
     if changed:
         raise GenartError(
             f"The run {run.path.name!r} was begun with {', '.join(changed)}: go on with the old "
-            f"settings, or choose a new name, as {_free_name(run.path)!r}."
+            f"settings, or {another}."
         )
     _check_team(config.family, config.batch, machine["device"], machine["processes"])
     places = {name: run.machine.get(name, 1) for name in PLACE}
     if (config, {name: machine[name] for name in PLACE}) != (run.config, places):
-        with run.locked():
-            run.update(config, machine)
+        try:
+            with run.locked():
+                run.update(config, machine)
+        except HeldError as error:
+            raise GenartError(
+                f"The run {run.path.name!r} is being trained now, with other settings than these: "
+                "stop it first (Stop Run, or Ctrl-C where it runs), or set them back."
+            ) from error
     return run
 
 
-def _precision(config: TrainConfig, device: str) -> str:
+def _unexplained(changed: list[str], old: TrainConfig, new: TrainConfig) -> list[str]:
+    """Of settings that differ, the recipe alone where it differs: it explains most others."""
+    if old.recipe == new.recipe:
+        return changed
+    return [f"recipe {old.recipe} (now {new.recipe})"]
+
+
+def fastest_precision(device: str) -> str:
     """The arithmetic that "auto" stands for: bf16 where the hardware multiplies it faster."""
-    if config.precision != "auto":
-        return config.precision
     kind = torch.device(device).type
     if kind == "cpu":
         fast = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()

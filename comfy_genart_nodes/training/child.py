@@ -53,13 +53,8 @@ def _train(folder: Path, asked: threading.Event, first: bool) -> int:
     from comfy_genart_nodes.training.trainer import train
 
     try:
-        run = RunFolder(folder)
-        stop = run.stop_file
-        outcome = train(
-            run.path,
-            lambda: asked.is_set() or stop.exists(),
-            tensorboard.listener(run) if first else None,
-        )
+        listen = tensorboard.listener(RunFolder(folder)) if first else None
+        outcome = train(folder, asked.is_set, listen)
     except GenartError as error:
         print(error, file=sys.stderr)
         return FAILED

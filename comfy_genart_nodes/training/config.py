@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,16 @@ FAMILIES = ("stylegan2", "fastgan", "dcgan")
 LOSSES = ("logistic", "minimax", "hinge", "r3gan")
 FITS = ("crop", "pad", "letterbox", "random")
 STOP_RULES = ("kimg", "steps", "hours", "plateau_kimg")
-CHANGEABLE = (*STOP_RULES, "checkpoint_kimg", "sample_kimg", "keep_last", "keep_best")
+CHANGEABLE = (
+    *STOP_RULES,
+    *("checkpoint_kimg", "sample_kimg", "keep_last", "keep_best", "measure_kimg"),
+)
 
 
 # FastGAN's widths at each side, in shares of 64 (Liu et al. 2021's code has them, its paper not).
 _FASTGAN = {4: 16, 8: 8, 16: 4, 32: 2, 64: 2, 128: 1, 256: 0.5, 512: 0.25, 1024: 0.125}
+_LEAST_SIDE = {"fastgan": 64, "dcgan": 8}
+_MOST_SIDE = 1024
 _LEAST = {
     "steps": 1,
     "hours": 0.001,
@@ -157,11 +163,14 @@ class TrainConfig:
             )
         if classes:
             raise GenartError(f"A {self.family} knows no classes: take a StyleGAN2 for them.")
-        sides = [4 << i for i in range(9) if 4 << i <= self.resolution]
-        if sides[-1] != self.resolution:
+        least = _LEAST_SIDE[self.family]
+        known = [least << i for i in range(9) if least << i <= _MOST_SIDE]
+        if self.resolution not in known:
+            listed = ", ".join(map(str, known))
             raise GenartError(
-                f"A {self.family} makes pictures of side 64, 128, 256, ..., not {self.resolution}."
+                f"A {self.family} makes pictures of side {listed}, not {self.resolution}."
             )
+        sides = [4 << i for i in range(9) if 4 << i <= self.resolution]
         # Imported here: they bring torch, which a command's help can do without.
         if self.family == "dcgan":
             from ..gan.networks.dcgan import DCGANSpec
@@ -210,11 +219,17 @@ class TrainConfig:
         return cls(**{**values, "augment": tuple(values.get("augment", ()))})
 
 
-def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """Settings that differ and may not, as "resolution 64 (now 32)"."""
+def differences(old: TrainConfig, new: TrainConfig, called: Mapping[str, str]) -> list[str]:
+    """Settings that differ and may not, as "resolution 64 (now 32)".
+
+    Args:
+        old: the settings of a run.
+        new: those asked for.
+        called: what the person calls some of them.
+    """
     a, b = old.to_json(), new.to_json()
     return [
-        f"{name} {_brief(a[name])} (now {_brief(b[name])})"
+        f"{called.get(name, name)} {_brief(a[name])} (now {_brief(b[name])})"
         for name in a
         if name not in CHANGEABLE and a[name] != b[name]
     ]

@@ -61,6 +61,7 @@ class DatasetReport:
     """
 
     place: str
+    passed: list[str]
     count: int
     broken: list[str]
     sizes: list[tuple[int, int]]
@@ -75,6 +76,7 @@ class DatasetReport:
         """The report for a person, a line a subject."""
         lines = [
             f"{self.count} pictures in {self.place}",
+            *self.passed,
             *self._sizes(),
             f"cannot be read: {_names(self.broken)}",
             *self._duplicates(),
@@ -148,6 +150,7 @@ def report(
     found = duplicates.groups([look.print for look in looks.values()])
     return DatasetReport(
         place=pictures.place,
+        passed=passed(pictures),
         count=len(pictures),
         broken=broken,
         sizes=[look.size for look in looks.values()],
@@ -158,6 +161,16 @@ def report(
         located=sum(look.place for look in looks.values()),
         sheet=_sheet([look.cell for look in looks.values() if look.cell is not None]),
     )
+
+
+def passed(pictures: PictureSet) -> list[str]:
+    """A line for a person on pictures of kinds that nothing here reads, where there are any."""
+    if not pictures.foreign:
+        return []
+    return [
+        f"passed over: {pictures.foreign} of other kinds, as HEIC or AVIF; save them as PNG or "
+        "JPEG to learn from them"
+    ]
 
 
 def spread(names: Sequence[str], count: int) -> set[str]:

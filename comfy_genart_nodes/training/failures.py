@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import GenartError
 from .run_folder import RunFolder
-from .step import is_shortage
+from .shortage import is_shortage
 
 
 def sentence(error: Exception) -> str:
@@ -17,7 +17,8 @@ def sentence(error: Exception) -> str:
         return str(error)
     if is_shortage(error):
         return "The device has too little memory for this training: lower the batch or resolution."
-    return f"Training failed with {type(error).__name__}: {error}"
+    said = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+    return f"Training failed with {type(error).__name__}: {said}; its log.txt has more."
 
 
 def record(

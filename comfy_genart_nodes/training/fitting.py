@@ -66,7 +66,8 @@ def _part(size: tuple[int, int], fit: str, key: str) -> tuple[float, float, floa
     """The square of a picture that is shown, as left, upper, right, lower."""
     across, where = 1.0, (0.5, 0.5)
     if fit == "random":
-        draw = random.Random(key)  # seeded with a text: the same on every machine
+        # Seeded with a text: the same on every machine. Names may hold bytes that are none.
+        draw = random.Random(key.encode("utf-8", "surrogateescape"))
         across = math.sqrt(draw.uniform(LEAST_AREA, 1.0))
         where = (draw.random(), draw.random())
     length = across * min(size)
@@ -88,12 +89,23 @@ def _padded(whole: Image.Image, side: int, background: Colour, enlarge: bool) ->
 def opaque(picture: Image.Image, background: Colour) -> Image.Image:
     """Any mode to RGB, with a colour behind what is transparent."""
     if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture, dtype=np.float64)
-        # 16-bit files open as "I;16" or "I"; only those with larger values need scaling down.
-        scale = 257.0 if values.max(initial=0) > 255 else 1.0
-        picture = Image.fromarray((values / scale).clip(0, 255).astype(np.uint8))
+        picture = _eight_bits(picture)
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         layer = picture.convert("RGBA")
         behind = Image.new("RGBA", layer.size, background)
         return Image.alpha_composite(behind, layer).convert("RGB")
     return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey of whole numbers beyond a byte, or of fractions, to bytes.
+
+    White is 65535 in files of 16 bits (which open as "I", too, where they are PNG), 1 in fractions
+    up to there, 255 in those that go further, and the largest number where even that is passed.
+    """
+    values = np.asarray(picture, dtype=np.float32)
+    largest = float(values.max(initial=0))
+    whites = (1.0, 255.0, 65535.0) if picture.mode == "F" else (65535.0,)
+    white = next((white for white in whites if largest <= white), largest)
+    scaled = np.nan_to_num(values * np.float32(255 / white))
+    return Image.fromarray(scaled.clip(0, 255).round().astype(np.uint8))

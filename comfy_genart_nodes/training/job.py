@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +14,8 @@ from . import child
 from .run_folder import RunFolder
 
 POLL_SECONDS = 0.1
+_KILLED = (-9, 137)  # by SIGKILL, which nobody but the system and its masters send
+FIRST_STEP_SECONDS = 600.0  # as long as none is known: large networks on a slow CPU
 PATIENCE_SECONDS = 120.0  # for the checkpoint that a stop writes, on a slow disk
 
 
@@ -33,8 +36,9 @@ class TrainerJob:
         self.run = run
 
     def __enter__(self) -> "TrainerJob":
-        self._seen = self.run.events_from(0)[1]
+        self._seen, self._logged = self.run.recorded, _size(self.run.log)
         self._process = _spawn(self.run, subprocess.PIPE)
+        self._step_seconds = FIRST_STEP_SECONDS
         return self
 
     def events(self) -> Iterator[dict[str, Any] | None]:
@@ -52,6 +56,8 @@ class TrainerJob:
             events, self._seen = self.run.events_from(self._seen)
             for event in events:
                 failure = event["reason"] if event["event"] == "failed" else failure
+                if speed := event.get("pictures_per_second"):
+                    self._step_seconds = self.run.config.batch / speed
                 yield event
             if ended:
                 break
@@ -64,7 +70,8 @@ class TrainerJob:
                 "kept: queue it again, and it goes on."
             )
         if self._process.returncode != child.FINISHED:
-            raise GenartError(failure or _last_words(self.run, self._process.returncode))
+            code = self._process.returncode
+            raise GenartError(failure or _last_words(self.run, code, self._logged))
 
     def __exit__(
         self,
@@ -75,7 +82,7 @@ class TrainerJob:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(PATIENCE_SECONDS)
+            self._process.wait(PATIENCE_SECONDS + 3 * self._step_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -91,7 +98,7 @@ def start_in_background(run: RunFolder, meanwhile: Callable[[], None] = lambda: 
     Raises:
         GenartError: when the run is being trained already, or fails before its first step.
     """
-    seen = run.events_from(0)[1]
+    seen, logged = run.recorded, _size(run.log)
     process = _spawn(run, subprocess.DEVNULL, child.BACKGROUND)
     threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie is left
     try:
@@ -103,7 +110,7 @@ def start_in_background(run: RunFolder, meanwhile: Callable[[], None] = lambda: 
         raise
     failed = [event["reason"] for event in events if event["event"] == "failed"]
     if failed or process.poll() not in (None, child.FINISHED, child.STOPPED):
-        raise GenartError(failed[-1] if failed else _last_words(run, process.returncode))
+        raise GenartError(failed[-1] if failed else _last_words(run, process.returncode, logged))
 
 
 def ask_to_stop(
@@ -148,7 +155,7 @@ def _how_it_ended(run: RunFolder) -> str:
     if last["event"] == "finished":
         return f"{name} had just finished, at {last['kimg']:g} kimg."
     if last["event"] != "stopped":
-        return f"{name} has ended without a checkpoint of its end; see {run.path / 'log.txt'}."
+        return f"{name} has ended without a checkpoint of its end; see {run.log}."
     kept = run.checkpoints
     if not kept:
         return f"{name} stopped before its first step; there is no checkpoint yet."
@@ -162,19 +169,36 @@ def _spawn(run: RunFolder, stdin: int, *words: str) -> subprocess.Popen[bytes]:
         GenartError: when the run is being trained already.
     """
     with run.locked():
-        run.stop_file.unlink(missing_ok=True)  # of a process that is gone
+        pass
     flags = ["-s"] if sys.flags.no_user_site else []
     command = [sys.executable, *flags, "-X", "utf8", str(child.__file__), str(run.path), *words]
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NO_WINDOW}
-    with (run.path / "log.txt").open("ab") as log:
+    with run.log.open("ab") as log:
         return subprocess.Popen(command, stdin=stdin, stdout=log, stderr=log, **apart)
 
 
-def _last_words(run: RunFolder, code: int | None) -> str:
-    """What can be said of a process that ended without a word."""
-    log = run.path / "log.txt"
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _last_words(run: RunFolder, code: int | None, logged: int) -> str:
+    """What can be said of a process that ended without a word.
+
+    Args:
+        run: its run.
+        code: how it ended.
+        logged: bytes that were in the log before it started.
+    """
+    if code in _KILLED:
+        return (
+            "The system ended the trainer, most likely since memory ran out: lower the batch or "
+            "the resolution, or close other programs; queued again it goes on from its newest "
+            "checkpoint."
+        )
+    with run.log.open("rb") as file:
+        file.seek(logged)
+        lines = file.read().decode(errors="replace").strip().splitlines()
     said = f" Its last words: {lines[-1]}" if lines else ""
-    return f"The trainer ended with code {code}; see {log}.{said}"
+    return f"The trainer ended with code {code}; see {run.log}.{said}"

@@ -20,15 +20,16 @@ from ..evaluation.copying import Copying, count_near
 from ..evaluation.features import Backbone
 from ..evaluation.nearest import Nearest, copying_percentile, leave_one_out, nearest
 from ..gan.checkpoint import LoadedGAN
-from ..gan.latents import GANLatent, draw
+from ..gan.latents import SEED_LIMIT, GANLatent, draw
 from . import duplicates
 from .cases import Case, sheet
-from .measuring import Measuring, held_out
+from .measuring import Measuring, classes_like, held_out
+from .players import one_hot
 from .run_folder import RunFolder
+from .unseen import Joined
 
 CASES = 8
 NEIGHBOURS = 3
-SEEDS = 2**32
 _FOUR = {
     "precision": "made pictures that look like real ones",
     "recall": "real pictures of a kind that it makes",
@@ -42,6 +43,7 @@ class Judgement:
     """What was found.
 
     Attributes:
+        about: what was judged.
         figures: as `Measuring` gives them.
         made: how many pictures were made ...
         apart: ... how many real ones were kept apart ...
@@ -53,6 +55,7 @@ class Judgement:
         sheet: those pictures, each beside its nearest training pictures.
     """
 
+    about: str
     figures: dict[str, Any]
     made: int
     apart: int
@@ -67,6 +70,7 @@ class Judgement:
         """For a person, a line a subject."""
         of = self.figures
         lines = [
+            *filter(None, [self.about]),
             f"{self.made} made pictures, {self.apart} kept apart, {self.known} trained on",
             f"features: {of['backbone']}; compare only figures of the same features, numbers of "
             "pictures and run",
@@ -137,7 +141,7 @@ def measured_latents(run: RunFolder, gan: LoadedGAN, seed: int, count: int) -> G
             f"and those of the run {run.path.name!r} have side {side} and 3 channels: wire a GAN "
             "of this run."
         )
-    seeds = tuple((seed + i) % SEEDS for i in range(count))
+    seeds = tuple((seed + i) % SEED_LIMIT for i in range(count))
     return GANLatent("z", draw(spec, seeds), _classes(run, spec.c_dim, count), seeds, gan.hash)
 
 
@@ -150,10 +154,7 @@ def _classes(run: RunFolder, c_dim: int, count: int) -> Tensor | None:
             f"This GAN has {c_dim} classes and the run {run.path.name!r} has "
             f"{len(run.data.get('classes', ())) or 'none'}: wire a GAN of this run."
         )
-    ordered = sorted(labels)
-    chosen = torch.tensor([ordered[i * len(ordered) // count] for i in range(count)])
-    mixed = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    return torch.nn.functional.one_hot(chosen[mixed], c_dim).float()
+    return one_hot(classes_like(labels, count), c_dim)
 
 
 def judge(
@@ -163,36 +164,43 @@ def judge(
     device: torch.device,
     backbone: Backbone | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    unseen: np.ndarray | None = None,
+    about: str = "",
 ) -> Judgement:
     """Measure what a GAN makes against a run's pictures.
 
-    Features of the run's pictures are kept in its folder, unless it is being trained.
+    Features of the run's pictures are kept in its folder, unless it is being trained or others are
+    measured against, too.
 
     Args:
-        run: one that kept pictures apart (`held_out`).
+        run: one that kept pictures apart (`held_out`), unless there are unseen ones.
         make: pictures `[len(numbers), 3, h, w]` in -1..1 of the latents with these numbers.
         seeds: of the latents, as many as pictures are to be made.
         device: where features are computed, where there is no backbone.
         backbone: what sees the pictures; None for EfficientNet-Lite0.
         progress: called with (done, total) after every batch of pictures; may raise to stop.
+        unseen: pictures that the GAN never learned from, as `unseen.decode_unseen` gives them.
+        about: what is judged, for the first line of the text.
 
     Raises:
-        GenartError: when the run kept none apart, or as of `Measuring`.
+        GenartError: when no pictures were kept apart, or as of `Measuring`.
     """
-    measuring = _measuring(run, make, len(seeds), device, backbone, progress)
+    measuring = _measuring(run, make, len(seeds), device, backbone, progress, unseen)
     own, made = measuring.own(), measuring.see()
     training = own["training"]
     near = nearest(made, training, NEIGHBOURS)
     closest = near.distance[:, 0]
     aside = nearest(own["held_out"], training).distance[:, 0]
     known = [measuring.pictures[place] for place in measuring.known]
-    leaders = look_alikes([*known, *(measuring.pictures[place] for place in measuring.apart)])
+    aparts = [measuring.pictures[place] for place in measuring.apart]
+    leaders = look_alikes([*known, *aparts], progress)
     groups, single = leaders[: len(known)], torch.tensor(leaders[len(known) :]) >= len(known)
     strict = None
     if len(set(groups)) > 1:
         strict = count_near(closest, aside[single], leave_one_out(training, groups))
     cases = _worst(near, copying_percentile(closest, own["calibrated"]), seeds)
     return Judgement(
+        about=about,
         figures=measuring.figures(made),
         made=len(made),
         apart=len(aside),
@@ -212,33 +220,48 @@ def _measuring(
     device: torch.device,
     backbone: Backbone | None,
     progress: Callable[[int, int], None],
+    unseen: np.ndarray | None,
 ) -> Measuring:
     """What measures a run in the way that it measures itself."""
     config = run.config
-    if not config.held_out:
+    if not config.held_out and unseen is None:
         raise GenartError(
             f"The run {run.path.name!r} was trained on all its pictures, so that none is left to "
-            "measure against: train one with held_out set, to a tenth of the pictures."
+            "measure against: wire pictures that it never saw into unseen, or train a run with "
+            "held_out set, to a tenth of the pictures."
         )
-    pictures = run.pictures
+    own = run.pictures
+    apart = held_out(len(own), config.held_out, config.seed)
+    pictures: np.ndarray | Joined = own
+    if unseen is not None:
+        pictures, apart = Joined(own, unseen), [*apart, *range(len(own), len(own) + len(unseen))]
     return Measuring(
         run.path,
         pictures,
-        held_out(len(pictures), config.held_out, config.seed),
+        apart,
         device,
         make,
         seed=config.seed,
         backbone=backbone,
         made=made,
         progress=progress,
-        keep=not run.training,
+        keep=unseen is None and not run.training,
     )
 
 
-def look_alikes(pictures: Sequence[np.ndarray]) -> list[int]:
-    """For each picture, uint8 [3, h, w], the first of its group of near-duplicates."""
+def look_alikes(
+    pictures: Sequence[np.ndarray],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[int]:
+    """For each picture, uint8 [3, h, w], the first of its group of near-duplicates.
+
+    Args:
+        pictures: all of them.
+        progress: called with (done, total); may raise to stop.
+    """
     prints = []
-    for picture in pictures:
+    for done, picture in enumerate(pictures):
+        progress(done, len(pictures))
         small = Image.fromarray(picture.transpose(1, 2, 0)).resize((duplicates.SIDE,) * 2)
         prints.append(duplicates.fingerprint(np.asarray(small).transpose(2, 0, 1)))
     leaders = list(range(len(prints)))

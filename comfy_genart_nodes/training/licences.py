@@ -8,9 +8,10 @@ path that fits a picture speaks for it.
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from ..errors import GenartError
 from .picture_sets import MANIFEST
@@ -65,7 +66,7 @@ def _read(manifest: str) -> dict[str, Terms]:
             "path,license,consent."
         )
     found = {}
-    for row in rows:
+    for row in _rows(rows):
         values = {(name or "").strip().lower(): value for name, value in row.items()}
         path, licence, consent = (
             str(values.get(name) or "").strip() for name in ("path", "license", "consent")
@@ -73,6 +74,15 @@ def _read(manifest: str) -> dict[str, Terms]:
         if path or licence:
             found[_plain(path)] = _terms(rows.line_num, licence, consent.lower())
     return found
+
+
+def _rows(rows: "csv.DictReader[str]") -> Iterator[dict[str, Any]]:
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise GenartError(
+            f"Line {rows.line_num + 1} of {MANIFEST} cannot be read ({error}): mend it."
+        ) from error
 
 
 def _plain(path: str) -> str:

@@ -4,9 +4,9 @@ Features of the run's own pictures are computed once and kept in its folder, a f
 features. Those files may be removed: they are made again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def held_out(count: int, wanted: int, seed: int) -> list[int]:
     if count < 2 * LEAST:
         raise GenartError(
             f"Measuring needs at least {2 * LEAST} pictures, half of them to train on, and there "
-            f"are {count}; add pictures, or measure nothing (held_out 0)."
+            f"are {count}: add pictures, or neither measure nor hold any out."
         )
     if not LEAST <= wanted <= count // 2:
         raise GenartError(
@@ -56,9 +56,29 @@ def held_out(count: int, wanted: int, seed: int) -> list[int]:
     return sorted(places[:wanted].tolist())
 
 
+def classes_like(labels: Sequence[int], count: int) -> Tensor:
+    """Classes for pictures to measure, as frequent as among those trained on, `[count]`.
+
+    Mixed, so that a part of the pictures has all of them.
+    """
+    ordered = sorted(labels)
+    chosen = torch.tensor([ordered[i * len(ordered) // count] for i in range(count)])
+    return chosen[torch.randperm(count, generator=generator(0, 0, "classes"))]
+
+
 def wanted_apart(count: int) -> int:
     """How many of so many pictures to keep apart where a run does not say: a tenth, 500 at most."""
     return min(max(LEAST, count // 10), MADE)
+
+
+class Pictures(Protocol):
+    """What is read as an array of pictures, uint8 `[n, 3, h, w]`, one at a time."""
+
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> np.ndarray: ...
 
 
 class Measuring:
@@ -89,7 +109,7 @@ class Measuring:
     def __init__(
         self,
         folder: Path,
-        pictures: np.ndarray,
+        pictures: "np.ndarray | Pictures",
         apart: list[int],
         device: torch.device,
         make: Callable[[range], Tensor],

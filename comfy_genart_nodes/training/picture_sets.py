@@ -6,6 +6,7 @@ The first folder in a picture's name is its class, wherever the picture comes fr
 
 import hashlib
 import io
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,22 @@ from PIL import Image
 
 from ..errors import GenartError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+FOREIGN = (
+    ".heic",
+    ".heif",
+    ".avif",
+    ".jxl",
+    ".jp2",
+    ".psd",
+    ".tga",
+    ".exr",
+    ".svg",
+    ".raw",
+    ".dng",
+)
+"""Pictures that are passed over, since Pillow alone does not read them, or not as photographs."""
+
 MANIFEST = "licenses.csv"
 """The file beside the pictures that says under which licence they are (`licences.py`)."""
 
@@ -43,6 +59,7 @@ class PictureSet:
         fingerprint: changes when pictures come or go.
         manifest: the text of the set's `MANIFEST`; empty where it has none.
         reading: gives the set's `Reader` for the length of a with-block.
+        foreign: how many pictures of other kinds (`FOREIGN`) lie among them.
     """
 
     place: str
@@ -51,6 +68,7 @@ class PictureSet:
     fingerprint: str
     manifest: str
     reading: Callable[[], AbstractContextManager[Reader]]
+    foreign: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -79,10 +97,10 @@ def class_labels(pictures: PictureSet, names: Sequence[str]) -> tuple[list[str],
     classes = list(pictures.folders)
     held = [class_of(name) for name in names]
     if len(classes) < 2:
-        count = "only one sub-folder" if classes else "no sub-folder"
+        count = "only one class" if classes else "no class"
         raise GenartError(
-            f"{pictures.place} has {count}: training with classes needs a sub-folder for each of "
-            "two classes or more."
+            f"{pictures.place} has {count}: training with classes needs two or more, each a "
+            "sub-folder, or a class_name of Pictures from Images."
         )
     empty = sorted(set(classes) - set(held), key=natural)
     if empty:
@@ -101,7 +119,13 @@ def class_labels(pictures: PictureSet, names: Sequence[str]) -> tuple[list[str],
 def natural(name: str) -> list[tuple[int, int, str]]:
     """Sort key under which 2.png comes before 10.png."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in parts]
+    return [_number(p) if p[0] in "0123456789" else (1, 0, p) for p in parts]
+
+
+def _number(digits: str) -> tuple[int, int, str]:
+    """Orders numbers of any length."""
+    plain = digits.lstrip("0")
+    return 0, len(plain), plain
 
 
 def open_pictures(path: str | Path) -> PictureSet:
@@ -136,13 +160,36 @@ def open_folder(folder: str | Path) -> PictureSet:
             f"There is no folder {str(root)[:300]!r}: give the path of a folder or a zip file of "
             "pictures."
         )
-    found = {
-        path.relative_to(root).as_posix(): path.stat().st_size
-        for path in root.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    }
-    folders = [path.name for path in root.iterdir() if path.is_dir()]
+    try:
+        found = {
+            path.relative_to(root).as_posix(): path.stat().st_size
+            for path in _files(root)
+            if path.suffix.lower() in (*SUFFIXES, *FOREIGN) and path.is_file()
+        }
+        folders = [path.name for path in root.iterdir() if path.is_dir()]
+    except OSError as error:
+        raise GenartError(
+            f"{str(error.filename or root)[:300]} cannot be read ({error.strerror}): allow it, or "
+            "move the pictures elsewhere."
+        ) from error
     return _listed(str(root), found, folders, _manifest(root), partial(_folder_reader, root))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Files at any depth, also behind links; where those lead in a circle, once.
+
+    Raises:
+        OSError: when a folder cannot be read.
+    """
+    entered: set[str] = set()
+    for folder, below, files in os.walk(root, onerror=_raise, followlinks=True):
+        entered.add(os.path.realpath(folder))
+        below[:] = [n for n in below if os.path.realpath(Path(folder, n)) not in entered]
+        yield from (Path(folder, name) for name in files)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _manifest(root: Path) -> str:
@@ -174,7 +221,7 @@ def _listed(
 
     Args:
         place: of the set.
-        found: pictures, with something that changes when their content does.
+        found: pictures of any kind, with something that changes when their content does.
         folders: of the first level.
         manifest: of the set.
         reading: of the set.
@@ -182,12 +229,14 @@ def _listed(
     Raises:
         GenartError: when fewer than two pictures are left.
     """
-    visible = sorted((name for name in found if not _hidden(name)), key=natural)
+    there = sorted((name for name in found if not _hidden(name)), key=natural)
+    visible = [name for name in there if PurePosixPath(name).suffix.lower() in SUFFIXES]
     check_count(place, len(visible), f" ({', '.join(s[1:] for s in SUFFIXES)})")
     shown = sorted((name for name in folders if not _hidden(name)), key=natural)
     listing = "\n".join(f"{found[name]} {name}" for name in visible)
     mark = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
-    return PictureSet(place, tuple(visible), tuple(shown), mark, manifest, reading)
+    foreign = len(there) - len(visible)
+    return PictureSet(place, tuple(visible), tuple(shown), mark, manifest, reading, foreign)
 
 
 def _hidden(name: str) -> bool:
@@ -225,20 +274,22 @@ def open_zip(path: Path) -> PictureSet:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
+            for name, entry in entries.items():
+                _check_entry(path, name, entry)
             root = _wrapping(entries)
             text = archive.read(root + MANIFEST) if _small(entries.get(root + MANIFEST)) else b""
-    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError) as error:
+    except GenartError:
+        raise
+    except Exception as error:  # what ways to compress raise where they are damaged
         raise GenartError(
             f"{path} is no zip file that can be read ({error}): give a zip file or a folder of "
             "pictures."
         ) from error
-    for name, entry in entries.items():
-        _check_entry(path, name, entry)
     inside = {name.removeprefix(root): e for name, e in entries.items() if name != root}
     found = {
         name: f"{entry.CRC:08x} {entry.file_size}"
         for name, entry in inside.items()
-        if PurePosixPath(name).suffix.lower() in SUFFIXES and not entry.is_dir()
+        if PurePosixPath(name).suffix.lower() in (*SUFFIXES, *FOREIGN) and not entry.is_dir()
     }
     folders = {class_of(name) for name in inside} - {""}
     return _listed(str(path), found, list(folders), _text(text), partial(_zip_reader, path, root))

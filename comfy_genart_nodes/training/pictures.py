@@ -6,8 +6,10 @@ are all that is kept: what cameras write into files (EXIF, the place, thumbnails
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -20,6 +22,9 @@ from .fitting import colour, squared
 from .picture_sets import PictureSet, check_count
 
 T = TypeVar("T")
+
+LARGE = 64 * 10**6
+"""Pixels of pictures that are decoded one at a time: eight of them could fill the memory."""
 
 AHEAD = 32
 """So many pictures are decoded before the first of them is asked for."""
@@ -37,12 +42,15 @@ def each(
     Yields:
         Names in the set's order with what `look` gave, None where it could not read the picture.
     """
+    one_by_one = threading.Lock()
     with pictures.reading() as read, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
 
         def attempt(name: str) -> tuple[str, T | None]:
             try:
                 with read(name) as picture:
-                    return name, look(name, picture)
+                    large = picture.width * picture.height > LARGE
+                    with one_by_one if large else nullcontext():
+                        return name, look(name, picture)
             except Exception:  # a broken picture can raise anything that its decoder knows
                 return name, None
 

@@ -1,18 +1,21 @@
 """A generator and its discriminator, as a training step needs them: one pair a family."""
 
 import dataclasses
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import GenartError
+from ..gan.checkpoint import LoadedDiscriminator
 from ..gan.networks.dcgan import DCGAN
 from ..gan.networks.dcgan_discriminator import DCGANDiscriminator, DCGANDiscriminatorSpec
-from ..gan.networks.discriminator import Discriminator, DiscriminatorSpec
+from ..gan.networks.discriminator import Discriminator, DiscriminatorSpec, group_size
 from ..gan.networks.families import build
 from ..gan.networks.fastgan import SMALL, FastGAN
 from ..gan.networks.fastgan_discriminator import (
@@ -28,6 +31,8 @@ from .config import TrainConfig
 from .draws import Draws
 from .losses import rebuilding_loss
 from .parents import Parent
+
+_COMPARED = 4  # pictures that share a minibatch statistic (Karras et al. 2018)
 
 EQUALISED = ("stylegan2", "stylegan3")
 """Families whose weights are scaled when used: others want a tenth of their learning rate."""
@@ -51,7 +56,7 @@ class Players(ABC):
     discriminator: Rival
     betas: ClassVar[tuple[float, float]] = (0.0, 0.99)
     pace: float = 1.0
-    group: ClassVar[int] = GROUP
+    group: int = GROUP
 
     @abstractmethod
     def make(self, ws: Tensor, noise: Noise) -> list[Tensor]:
@@ -99,13 +104,15 @@ class AnyPlayers(Players):
     Args:
         generator: of any family.
         rival: the discriminator's spec.
+        batch: pictures a step.
     """
 
-    group = 4  # of minibatch statistics
-
-    def __init__(self, generator: Generator, rival: DiscriminatorSpec) -> None:
+    def __init__(self, generator: Generator, rival: DiscriminatorSpec, batch: int) -> None:
         self.generator = generator
         self.discriminator: Discriminator = Discriminator(rival)
+        # Found once for the whole batch: a piece of it might be divided otherwise.
+        self.group = group_of(generator.family, batch)
+        self.discriminator.compare(self.group)
         if generator.family not in EQUALISED:
             self.pace = 0.1
 
@@ -201,34 +208,71 @@ def players(config: TrainConfig, classes: int, parent: Parent | None = None) -> 
         parent: what the run goes on from.
 
     Raises:
-        GenartError: when the family knows no classes, or not this side, or the parent's
-            discriminator does not fit.
+        GenartError: when the family knows no classes, or not this side.
     """
-    spec = parent.spec if parent else config.generator_spec(classes)
-    pair = _pair(build(config.family, spec), config, parent)
+    pair = _pair(config, classes, parent)
     if parent is None:
         initialise(pair.generator, config.seed)
     else:
         pair.generator.load_state_dict(parent.generator)
-    known = parent and parent.discriminator
-    if known and known.settings == pair.rival_settings:
-        pair.discriminator.load_state_dict(known.tensors)
+    if parent and parent.discriminator and _takes(pair, parent.discriminator):
+        pair.discriminator.load_state_dict(parent.discriminator.tensors)
     else:
         initialise(pair.discriminator, config.seed + 1)
     return pair
 
 
-def _pair(generator: Generator, config: TrainConfig, parent: Parent | None) -> Players:
+def check_players(config: TrainConfig, classes: int, parent: Parent | None = None) -> None:
+    """Refuse what `players` and freezing could not do, before there is a run; takes no memory.
+
+    Args:
+        config: the run's settings.
+        classes: of its pictures; 0 for none.
+        parent: what the run goes on from.
+
+    Raises:
+        GenartError: as of `players`, or when the parent's discriminator is damaged, or freezes
+            more of its blocks than it has.
+    """
+    with torch.device("meta"):
+        pair = _pair(config, classes, parent)
+    tuple(pair.frozen(config.freeze_d))
+    known = parent and parent.discriminator
+    if known and _takes(pair, known):
+        wanted = {name: t.shape for name, t in pair.discriminator.state_dict().items()}
+        if wanted != {name: t.shape for name, t in known.tensors.items()}:
+            raise _damaged()
+
+
+def _damaged() -> GenartError:
+    return GenartError(
+        "The discriminator in the file of the network to go on from is none that this pack knows: "
+        "go on from another file of the same network."
+    )
+
+
+def _takes(pair: Players, known: LoadedDiscriminator) -> bool:
+    """Whether a known discriminator has the settings of the pair's; JSON knows no tuples."""
+    return json.loads(json.dumps(known.settings)) == json.loads(json.dumps(pair.rival_settings))
+
+
+def _pair(config: TrainConfig, classes: int, parent: Parent | None) -> Players:
     """A generator and the discriminator it has, or should have."""
+    spec = parent.spec if parent else config.generator_spec(classes)
+    generator = build(config.family, spec)
     if isinstance(generator, FastGAN):
         return FastGANPlayers(generator)
     if isinstance(generator, DCGAN):
         return DCGANPlayers(generator)
     if parent and parent.discriminator:
-        return AnyPlayers(generator, DiscriminatorSpec(**parent.discriminator.settings))
+        try:
+            known = DiscriminatorSpec(**parent.discriminator.settings)
+            return AnyPlayers(generator, known, config.batch)
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            raise _damaged() from error
     spec = generator.spec
     if isinstance(spec, StyleGAN2Spec):
-        return AnyPlayers(generator, DiscriminatorSpec.against(spec))
+        return AnyPlayers(generator, DiscriminatorSpec.against(spec), config.batch)
     rival = DiscriminatorSpec(
         resolution=spec.resolution,
         c_dim=spec.c_dim,
@@ -237,18 +281,30 @@ def _pair(generator: Generator, config: TrainConfig, parent: Parent | None) -> P
         channel_max=config.channel_max,
         mapping_layers=config.mapping_layers,
     )
-    return AnyPlayers(generator, rival)
+    return AnyPlayers(generator, rival, config.batch)
 
 
-def group_of(family: str) -> int:
-    """How many neighbouring pictures the players of a family compare with each other."""
-    pairs: dict[str, type[Players]] = {"fastgan": FastGANPlayers, "dcgan": DCGANPlayers}
-    return pairs.get(family, AnyPlayers).group
+def group_of(family: str, batch: int) -> int:
+    """How many neighbours of a batch the players of a family compare with each other."""
+    if family in ("fastgan", "dcgan"):
+        return GROUP
+    return group_size(batch, _COMPARED)
 
 
-def parts(share: range, micro: int) -> list[range]:
-    """A process's share of a batch, in neighbouring pieces of `micro` pictures at most."""
-    return [range(i, min(i + micro, share.stop)) for i in range(share.start, share.stop, micro)]
+def parts(share: range, micro: int, group: int) -> list[range]:
+    """A process's share of a batch, in neighbouring pieces of `micro` pictures at most.
+
+    Pieces end between groups of pictures that the networks compare, as `NeighbourNorm` forms them,
+    unless they have to be smaller than a group.
+    """
+    pieces: list[range] = []
+    for places in np.array_split(share, max(len(share) // group, 1)):
+        first, end = int(places[0]), int(places[-1]) + 1
+        if pieces and end - pieces[-1].start <= micro:
+            pieces[-1] = range(pieces[-1].start, end)
+        else:
+            pieces += [range(i, min(i + micro, end)) for i in range(first, end, micro)]
+    return pieces
 
 
 def one_hot(labels: Tensor, count: int) -> Tensor:

@@ -270,7 +270,7 @@ def _stroke(
 
 def _dots(pen: ImageDraw.ImageDraw, path: list[tuple[float, float]], colour: str) -> None:
     for x, y in path:
-        pen.circle((x, y), 3 * FINE, colour)
+        pen.ellipse((x - 3 * FINE, y - 3 * FINE, x + 3 * FINE, y + 3 * FINE), colour)
 
 
 def _pale(colour: str) -> str:

@@ -35,7 +35,7 @@ def reached(run: RunFolder, which: str = "newest", step: int = 0) -> Reached | N
         step: which, for "step".
 
     Returns:
-        The checkpoint; None when the newest was asked for and there is none yet.
+        The checkpoint; None when there is none yet that is the newest, or that was measured.
 
     Raises:
         GenartError: when there is no such checkpoint, or none that can be read.
@@ -76,10 +76,12 @@ def _at(run: RunFolder, step: int) -> Reached:
     return Reached(load_gan(path), path, f"{run.path.name}: {path.stem}")
 
 
-def _best(run: RunFolder) -> Reached:
+def _best(run: RunFolder) -> Reached | None:
     found = kids(run.events()).items()
     measured = {run.checkpoint_path(step): kid for step, kid in found}
     kept = [path for path in measured if path.is_file()]
+    if not measured and run.config.measure_kimg:
+        return None
     if not kept:
         raise GenartError(
             f"None of the checkpoints that {run.path.name!r} keeps was measured: choose the newest."

@@ -51,6 +51,25 @@ def choose(pictures: int, resolution: int, parent: bool) -> str:
     return "tiny" if pictures < FEW and fits_fastgan else "stylegan2-ada"
 
 
+def automatic(
+    pictures: int, resolution: int, parent: bool, memory: int | None
+) -> tuple[str, int | None]:
+    """What "auto" stands for where a run begins.
+
+    Args:
+        pictures: how many there are.
+        resolution: their side.
+        parent: whether there is a network to go on from, which has its own widths.
+        memory: of the device in bytes, where it is known.
+
+    Returns:
+        The recipe, and the channel base where the usual one would not fit into the memory.
+    """
+    recipe = choose(pictures, resolution, parent)
+    measured = recipe == "stylegan2-ada"  # by `width`
+    return recipe, width(resolution, memory) if memory and measured else None
+
+
 def width(resolution: int, memory: int, pictures: int = 4) -> int | None:
     """The channel base at which a StyleGAN2 trains in a device's memory; None for the usual one.
 

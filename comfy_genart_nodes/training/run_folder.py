@@ -3,12 +3,13 @@
 Everything that shows, resumes, compares or exports a run reads this folder and nothing else.
 """
 
+import errno
 import json
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +23,12 @@ from .config import STOP_RULES, TrainConfig
 
 FORMAT = 1
 PLACE = ("device", "processes")  # of a run's machine, what may change when it goes on
+LONGEST_EVENT = 1 << 16  # bytes, and plenty
 LOCK_SECONDS = 0.5  # whoever only asks whether a run is trained holds its lock for a moment
+
+
+class HeldError(GenartError):
+    """Another process trains the run."""
 
 
 class RunFolder:
@@ -44,7 +50,9 @@ class RunFolder:
             self.machine: dict[str, Any] = run["machine"]
             self.data: dict[str, Any] = run["data"]
         except FileNotFoundError as error:
-            raise GenartError(f"{path} holds no training run (no run.json).") from error
+            raise GenartError(
+                f"{path} holds no training run (no run.json): choose another name."
+            ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, GenartError):
                 raise
@@ -90,37 +98,28 @@ class RunFolder:
         return self.path / "samples" / f"step{step:08d}.png"
 
     @property
-    def last_sheet(self) -> Path:
-        """The newest sheet of samples.
-
-        Raises:
-            GenartError: when somebody has removed them all.
-        """
-        if not self.samples:
-            raise GenartError(
-                f"{self.path / 'samples'} holds no sheet any more: raise kimg, and the next one "
-                "is made."
-            )
-        return self.samples[-1]
-
-    @property
     def finished(self) -> bool:
         """Whether the newest checkpoint is whole and reaches the last step."""
         try:
             newest = read_header(self.checkpoints[-1])
         except (IndexError, GenartError):
             return False
-        return int(newest["step"]) >= self.config.last_step or self._ruled_out
+        step = int(newest["step"])
+        return step >= self.config.last_step or bool(self.ended_by(step))
 
-    @property
-    def _ruled_out(self) -> bool:
-        """Whether it ended by a rule that the newest checkpoint does not tell, and still has it."""
+    def ended_by(self, step: int) -> str:
+        """The rule by which it ended before its last step, if it still has it; "" otherwise.
+
+        Args:
+            step: of the newest checkpoint, which does not tell.
+        """
         last = (self.events() or [{}])[-1]
         rule, limit = last.get("rule"), last.get("limit")
-        if last.get("event") != "finished" or rule not in STOP_RULES:
-            return False
+        if last.get("event") != "finished" or rule not in STOP_RULES or last["step"] > step:
+            return ""
         now = getattr(self.config, rule)
-        return now is not None and isinstance(limit, (int, float)) and now <= limit
+        held = now is not None and isinstance(limit, int | float) and now <= limit
+        return str(rule) if held else ""
 
     def events(self) -> list[dict[str, Any]]:
         """What happened so far, oldest first."""
@@ -143,6 +142,18 @@ class RunFolder:
             with suppress(ValueError):
                 events.append(json.loads(line))
         return events, start + len(whole) + len(newline)
+
+    @property
+    def recorded(self) -> int:
+        """The byte of `events.jsonl` behind the last whole event, without reading them all."""
+        try:
+            with (self.path / "events.jsonl").open("rb") as file:
+                start = max(file.seek(0, os.SEEK_END) - LONGEST_EVENT, 0)
+                file.seek(start)
+                whole, newline, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return 0
+        return start + len(whole) + len(newline) if newline else 0
 
     def record(self, event: dict[str, Any]) -> None:
         """Append an event, as one line of its own.
@@ -175,16 +186,25 @@ class RunFolder:
             patience: seconds to try for.
 
         Raises:
-            GenartError: when another process trains this run.
+            HeldError: when another process trains this run.
+            GenartError: when the folder cannot be written, or its disk knows no locks.
         """
         deadline = time.monotonic() + patience
-        with (self.path / "lock").open("a+b") as file:
-            while not _lock(file):
-                if time.monotonic() >= deadline:
-                    raise GenartError(
-                        f"The run {self.path.name!r} is being trained already: stop that one first."
-                    )
-                time.sleep(0.02)
+        with ExitStack() as held:
+            try:
+                file = held.enter_context((self.path / "lock").open("a+b"))
+                while not _lock(file):
+                    if time.monotonic() >= deadline:
+                        raise HeldError(
+                            f"The run {self.path.name!r} is being trained already: stop that one "
+                            "first."
+                        )
+                    time.sleep(0.02)
+            except OSError as error:
+                raise GenartError(
+                    f"The run in {self.path} cannot be locked ({error.strerror or error}): move it "
+                    "to a disk of this machine, into a folder that can be written."
+                ) from error
             yield
 
     @property
@@ -193,8 +213,15 @@ class RunFolder:
         try:
             with self.locked(patience=0):
                 return False
-        except GenartError:
+        except HeldError:
             return True
+        except GenartError:  # where nothing can be locked, nothing is trained
+            return False
+
+    @property
+    def log(self) -> Path:
+        """What its processes print."""
+        return self.path / "log.txt"
 
     @property
     def stop_file(self) -> Path:
@@ -203,7 +230,11 @@ class RunFolder:
 
 
 def _lock(file: IO[bytes]) -> bool:
-    """Take an exclusive lock, if it can be had at once."""
+    """Take an exclusive lock, if it can be had at once.
+
+    Raises:
+        OSError: where files cannot be locked at all.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -213,8 +244,10 @@ def _lock(file: IO[bytes]) -> bool:
             import fcntl
 
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            return False
+        raise
     return True
 
 
@@ -250,11 +283,19 @@ def open_run(runs: Path, name: str) -> RunFolder:
     return RunFolder(path)
 
 
+def begun(runs: Path, name: str) -> TrainConfig | None:
+    """The settings of a run, where one of that name has begun and can be read."""
+    try:
+        return open_run(runs, name).config
+    except GenartError:
+        return None
+
+
 def mark(runs: Path, name: str) -> str:
     """Changes with everything that a run records, and when its training begins or ends."""
     try:
         run = open_run(runs, name)
-        return f"{run.events_from(0)[1]} {run.training}"
+        return f"{run.recorded} {run.training}"
     except GenartError as error:
         return str(error)
 

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from .config import TrainConfig
 from .curves import Curve, curves
 from .history import spent_seconds
 from .run_folder import RunFolder
@@ -28,9 +29,28 @@ def headline(run: RunFolder) -> str:
     """How a run stands, in one line."""
     config, events = run.config, run.events()
     kimg = max((event.get("kimg", 0) for event in events[-RECENT:]), default=0)
+    return f"{run.path.name}: {_state(run, events)}, {done(config, kimg)}"
+
+
+def done(config: TrainConfig, kimg: float) -> str:
+    """How far a run is."""
     whole = config.last_step * config.batch / 1000
-    done = f"{kimg:.4g} of {whole:.6g} kimg ({100 * kimg / whole:.0f} %)"
-    return f"{run.path.name}: {_state(run, events)}, {done}"
+    return f"{kimg:.4g} of {whole:.6g} kimg ({100 * kimg / whole:.0f} %)"
+
+
+def ahead(config: TrainConfig, step: int, speed: float, spent: float) -> str:
+    """How fast a run is, and how long it has to go.
+
+    Args:
+        config: its settings.
+        step: where it is.
+        speed: pictures a second.
+        spent: seconds that it has been trained.
+    """
+    left = (config.last_step - step) * config.batch / max(speed, 1e-9)
+    if config.hours is not None:
+        left = min(left, max(0.0, config.hours * 3600 - spent))
+    return f"{speed:.3g} pictures/s, about {duration(left)} to go"
 
 
 def describe(run: RunFolder) -> str:
@@ -91,7 +111,8 @@ def _state(run: RunFolder, events: list[dict[str, Any]]) -> str:
         return "training"
     last = events[-1]["event"] if events else "begun"
     if run.finished:
-        return "finished"
+        rule = events[-1].get("rule") if events else None
+        return f"finished by {rule} ({events[-1]['limit']:g})" if rule else "finished"
     if last == "failed":
         return "failed"
     return "stopped" if last in ("begun", "stopped", "finished") else "ended without a word"
@@ -104,11 +125,7 @@ def _pace(run: RunFolder, events: list[dict[str, Any]], found: dict[str, Curve])
     words = [f"step {step}"]
     speeds = found.get("pictures_per_second", Curve()).values[-RECENT:]
     if speeds and run.training:
-        speed = sum(speeds) / len(speeds)
-        left = (config.last_step - step) * config.batch / max(speed, 1e-9)
-        if config.hours is not None:
-            left = min(left, max(0.0, config.hours * 3600 - spent))
-        words += [f"{speed:.3g} pictures/s", f"about {duration(left)} to go"]
+        words.append(ahead(config, step, sum(speeds) / len(speeds), spent))
     return ", ".join([*words, f"trained for {duration(spent)}"])
 
 

@@ -18,9 +18,11 @@ from . import ada, losses
 from .augment import augment
 from .config import TrainConfig
 from .draws import Draws
+from .log import Report, note
 from .order import Order
 from .parents import Parent
 from .players import one_hot, parts, players
+from .shortage import is_shortage
 from .team import Team
 
 # Lazy regularisation (Karras et al. 2020, section 3.1); R3GAN's penalties act at every step.
@@ -28,8 +30,6 @@ PENALTY_EVERY = {"logistic": 16, "minimax": 16, "hinge": 16, "r3gan": 1}
 PATHS_EVERY = 4  # likewise, of path lengths
 ADAPT_EVERY = 4  # steps, of ADA's p
 EMA_RAMP_UP = 0.05  # the moving average is never longer than this part of the run so far
-Report = dict[str, Tensor]
-"""Scalars of a step, by name."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
 
@@ -122,15 +122,13 @@ class Training:
         while True:
             try:
                 return gather()
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not is_shortage(error) or self.micro == 1:
                     raise
             self._kept = None
             for adam in (self.adam_g, self.adam_d):
                 adam.zero_grad()
-            # Between groups the step stays the same; smaller parts are better than none.
-            half = self.micro // 2
-            self.micro = half - half % self.players.group or half
+            self.micro //= 2
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
@@ -148,7 +146,7 @@ class Training:
     def _gather_d(self) -> tuple[Report, Tensor]:
         """The discriminator's gradients; what was like what, and the mean of w."""
         report: Report = {}
-        pieces = parts(self.share, self.micro)
+        pieces = self._pieces()
         # One piece is generated once; of several, none waits in memory for the generator's turn.
         alone = len(pieces) == 1
         w_mean = torch.zeros(self.g.spec.w_dim, device=self.device, dtype=self.dtype)
@@ -179,7 +177,7 @@ class Training:
     def _gather_g(self) -> tuple[Report, Tensor]:
         """The generator's gradients; what was like what, and the mean of path lengths."""
         report: Report = {}
-        for piece in parts(self.share, self.micro):
+        for piece in self._pieces():
             draws = self._draws(piece)
             fake, self._kept = self._kept, None
             if fake is None:
@@ -187,6 +185,9 @@ class Training:
                     fake, _ = self._generate(draws)
             self._criticise(fake, draws, report)
         return report, self._even_paths(report) if self._evens_paths else self.path_mean
+
+    def _pieces(self) -> list[range]:
+        return parts(self.share, self.micro, self.players.group)
 
     def _draws(self, piece: range) -> Draws:
         return Draws(self.config.seed, self.step, piece, self.config.batch)
@@ -286,12 +287,14 @@ class Training:
     def _even_paths(self, report: Report) -> Tensor:
         """Gather gradients towards steps in w that change every picture alike; the mean moved."""
         moved = torch.zeros_like(self.path_mean)
-        for piece in parts(self.share, self.micro):
+        for piece in self._pieces():
             draws = self._draws(piece)
             share = len(piece) / self.config.batch
             with self._autocast():
                 z = draws.normal("path z", self.g.spec.z_dim).to(self.device, self.dtype)
                 ws = self._every_layer(self.g.map(z, self._imagined(draws)))
+                if not ws.requires_grad:  # of a family whose w is z
+                    ws = ws.clone().requires_grad_()
                 noise = Noise("random", generators=draws.generators("path noise"))
                 made = self.players.make(ws, noise)[0]
                 direction = draws.normal("path direction", *made.shape[1:]).to(made)
@@ -341,8 +344,13 @@ class Training:
                     found[f"{prefix}.{key}.{name}"] = value
         return found
 
+    @property
+    def astray(self) -> bool:
+        """Whether anything in the state is not a number."""
+        return not all(bool(t.isfinite().all()) for t in self.tensors().values())
+
     def restore(self, tensors: dict[str, Tensor], step: int) -> None:
-        """Take up the state that `tensors` gave after a step."""
+        """Take up copies of the state that `tensors` gave after a step."""
         for prefix, network in self._networks():
             network.load_state_dict(_below(tensors, prefix))
         for prefix, adam, learning in self._optimisers():
@@ -353,14 +361,14 @@ class Training:
                     for key in ("step", "exp_avg", "exp_avg_sq")
                 }
         # Runs from before these had neither.
-        self.path_mean = tensors.get("path_mean", self.path_mean).to(self.device)
-        self.ada = tensors.get("ada", self.ada)
+        self.path_mean = tensors.get("path_mean", self.path_mean).to(self.device, copy=True)
+        self.ada = tensors.get("ada", self.ada).clone()
         self.step = step
 
     def _like(self, value: Tensor, parameter: nn.Parameter) -> Tensor:
         """A stored moment on the parameter's device, laid out as the parameter is."""
         if value.shape != parameter.shape:  # the count of steps
-            return value.to(self.device)
+            return value.to(self.device, copy=True)
         return torch.empty_like(parameter).copy_(value).detach()
 
     def _networks(self) -> Iterator[tuple[str, nn.Module]]:
@@ -373,18 +381,6 @@ class Training:
         learning = set(self.learning)
         yield "adam_g", self.adam_g, dict(self.g.named_parameters())
         yield "adam_d", self.adam_d, {n: p for n, p in self.d.named_parameters() if p in learning}
-
-
-def is_shortage(error: Exception) -> bool:
-    """Whether memory ran out; the CPU's allocator has no error type of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def note(report: Report, share: float, **means: Tensor) -> None:
-    """Add a piece's means to those of the batch, by its share."""
-    for name, value in means.items():
-        weighted = value.detach().float() * share
-        report[name] = report[name] + weighted if name in report else weighted
 
 
 def _adam(

@@ -1,5 +1,6 @@
 """A run's numbers and sheets in `<run>/tensorboard` too, where TensorBoard is installed."""
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -7,35 +8,40 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import GenartError
 from .curves import numbers
 from .run_folder import RunFolder
 
 Listen = Callable[[dict[str, Any]], None]
 
 
-def listener(run: RunFolder, asked: bool = False) -> Listen:
+def listener(run: RunFolder) -> Listen:
     """What writes a run's events for TensorBoard, where it can.
 
     Args:
         run: whose folder to write into.
-        asked: whether the person asked for it; otherwise a missing TensorBoard is nothing to
-            speak of.
 
     Returns:
         What to call with every event of the run; it does nothing without TensorBoard.
-
-    Raises:
-        GenartError: when it was asked for and is not installed.
     """
     if find_spec("tensorboard") is None:
-        if asked:
-            raise GenartError(
-                "TensorBoard is not installed: install it with `pip install tensorboard`, or train "
-                "without."
-            )
         return lambda event: None
-    return _Writer(run).listen
+    return _Patient(_Writer(run).listen)
+
+
+class _Patient:
+    """Listens until that fails: a broken TensorBoard must not end a training."""
+
+    def __init__(self, listen: Listen) -> None:
+        self.listen: Listen | None = listen
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if self.listen is None:
+            return
+        try:
+            self.listen(event)
+        except Exception as error:  # whatever its many parts raise where they do not fit together
+            self.listen = None
+            print(f"TensorBoard is not written any more: {error}", file=sys.stderr, flush=True)
 
 
 class _Writer:

@@ -4,9 +4,7 @@ A resumed run is identical to one that was never stopped: what a step draws depe
 the run (`step.py`), the number of threads is part of it, and a checkpoint holds the rest.
 """
 
-import ctypes
 import math
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -15,21 +13,23 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..errors import GenartError
 from ..files import replace, written
 from ..gan import checkpoint
 from . import failures, history, parents, showing
 from .config import TrainConfig
+from .heap import retain_heap
+from .log import AstrayError, Log
 from .measuring import MADE, Measuring, held_out
 from .run_folder import RunFolder
-from .step import Training, is_shortage
+from .shortage import is_shortage
+from .step import Training
 from .team import Team, join
 
 Outcome = Literal["finished", "stopped"]
 
-LOG_SECONDS = 1.0
+SAFE_SECONDS = 1800.0  # without a checkpoint, where so few steps take longer
 SLOWER = 0.5  # times the learning rate, after losses that are not numbers
 
 
@@ -43,7 +43,7 @@ def train(
     Started by torchrun, the processes train it together, and the first of them writes.
 
     Args:
-        folder: a run folder that `run_folder.prepare` made.
+        folder: a run folder that `beginning.prepare` made.
         should_stop: asked after every step; a checkpoint is written before it is obeyed.
         listen: hears every event that is recorded.
 
@@ -55,6 +55,8 @@ def train(
     team = join(run.machine["device"])
     with run.locked() if team.first else nullcontext():
         try:
+            if team.first:
+                run.stop_file.unlink(missing_ok=True)  # meant for a process that is gone
             return _Session(run, team, should_stop, listen or _nobody).train()
         except Exception as error:
             # The first speaks for all, but for what only another has met.
@@ -85,13 +87,14 @@ class _Session:
         self.kids = history.kids(run.events())
         self._measuring: Measuring | None = None
         torch.set_num_threads(int(run.machine["threads"]))
-        _retain_heap()
+        retain_heap()
         self.pictures = run.pictures
         self.training = self._begin()
         self.micro = self.training.micro
         self.checkpoint_steps = _every(config.checkpoint_kimg, config)
         self.sample_steps = _every(config.sample_kimg, config)
         self.measure_steps = _every(config.measure_kimg, config) if config.measure_kimg else 0
+        self.unsafe = time.monotonic() + SAFE_SECONDS
         self.deadline = math.inf
         if config.hours is not None:
             spent = history.spent_seconds(run.events())
@@ -124,19 +127,19 @@ class _Session:
         """Step until the end."""
         if self.team.first:
             self._sweep()
-        if self._resume():
-            self._record("resumed")
-        else:
-            self._record("started")
+        resumed = self._resume()
+        rule = self.run.ended_by(self.training.step) if self.team.first else ""
+        (over,) = self.team.any(bool(rule))
+        self._record("resumed" if resumed else "started")
+        if not resumed:
             self._sample()
         last = self.run.config.last_step
         began = self.training.step
-        log = _Log(began, self.run.config.batch)
-        rule = ""
-        while self.training.step < last and not rule:
-            late, flat = time.monotonic() >= self.deadline, self._flat()
-            asked = self.team.any(self.should_stop(), late, flat, log.due())
-            stop, late, flat, due = asked
+        log = Log(began, self.run.config.batch)
+        while self.training.step < last and not (rule or over):
+            now = time.monotonic()
+            wishes = (now >= self.deadline, self._flat(), log.due(), now >= self.unsafe)
+            stop, late, flat, due, unsafe = self.team.any(self._wanted_elsewhere(), *wishes)
             if stop:
                 if self.training.step > began:
                     self._checkpoint(log)
@@ -144,23 +147,31 @@ class _Session:
                 return "stopped"
             rule = "plateau_kimg" if flat else "hours" if late else ""
             try:
-                self._step(log, due, bool(rule) or self.training.step + 1 == last)
-            except _AstrayError as error:
+                self._step(log, due, unsafe, bool(rule) or self.training.step + 1 == last)
+            except AstrayError as error:
                 self._go_back(error)
-                log = _Log(self.training.step, self.run.config.batch)
+                log, rule = Log(self.training.step, self.run.config.batch), ""
+                self._checkpoint(log)  # which keeps the rate, too
         limit = {"rule": rule, "limit": getattr(self.run.config, rule)} if rule else {}
         self._record("finished", **limit)
         return "finished"
 
-    def _step(self, log: "_Log", due: bool, done: bool) -> None:
-        """One step, and what is due after it."""
+    def _step(self, log: Log, due: bool, unsafe: bool, done: bool) -> None:
+        """One step, and what is due after it.
+
+        Args:
+            log: of the steps.
+            due: their means are to be recorded.
+            unsafe: there has been no checkpoint for long.
+            done: it is the last one.
+        """
         training = self.training
         log.add(training.advance())
         if training.micro != self.micro:
             self.micro = training.micro
             self._record("micro_batch", pictures=self.micro)
         measured = bool(self.measure_steps) and (done or training.step % self.measure_steps == 0)
-        if done or measured or training.step % self.checkpoint_steps == 0:
+        if done or measured or unsafe or training.step % self.checkpoint_steps == 0:
             self._checkpoint(log)
         elif due:
             self._report(log)
@@ -191,8 +202,12 @@ class _Session:
 
     def _heed(self, done: int, total: int) -> None:
         """Give up measuring when asked to stop: what was trained lies in its checkpoint."""
-        if self.should_stop():
+        if self._wanted_elsewhere():
             raise _WantedElsewhereError
+
+    def _wanted_elsewhere(self) -> bool:
+        """Whether somebody has asked this process to stop, in whichever way."""
+        return self.should_stop() or self.run.stop_file.exists()
 
     def _flat(self) -> bool:
         """Whether the KID has not become better for as long as the run wants to wait."""
@@ -202,27 +217,29 @@ class _Session:
         best = min(self.kids, key=self.kids.__getitem__)
         return (max(self.kids) - best) * self.run.config.batch >= patience * 1000
 
-    def _go_back(self, error: "_AstrayError") -> None:
+    def _go_back(self, error: AstrayError) -> None:
         """Take up the last good state and learn more slowly from there, once in a run.
 
         Raises:
-            _AstrayError: when that has been tried before.
+            AstrayError: when that has been tried before.
         """
         if self.training.rate_factor < 1:
             raise error
-        self.training = self._begin()
-        self._resume()
+        if not self._resume():
+            del self.training  # there may be no room for two
+            self.training = self._begin()
+            self.micro = self.training.micro
         self.training.slow_down(SLOWER)
         rate = self.run.config.rate * SLOWER
         self._record("rate_lowered", rate=rate, reason=str(error))
 
     def _sweep(self) -> None:
         """Remove what a process that was killed was writing."""
-        for name in ("checkpoints", "samples"):
+        for name in ("", "checkpoints", "samples"):
             for left in (self.run.path / name).glob(".*.tmp"):
                 left.unlink(missing_ok=True)
 
-    def _report(self, log: "_Log") -> None:
+    def _report(self, log: Log) -> None:
         """Record what the steps since the last report were like; refuses losses gone astray."""
         if log.sums:
             self._record("progress", **log.summary(self.training.step))
@@ -251,6 +268,8 @@ class _Session:
         header = checkpoint.read_header(path)
         self.training.restore(checkpoint.read(path), int(header["step"]))
         self.training.slow_down(float(header.get("rate", 1.0)))
+        self.training.micro = min(int(header.get("micro", len(self.training.share))), self.micro)
+        self.micro = self.training.micro
         # What a process that was killed measured beyond this state is measured again.
         self.kids = {at: kid for at, kid in self.kids.items() if at <= self.training.step}
         return self.training.step
@@ -284,9 +303,16 @@ class _Session:
             )
         return None
 
-    def _checkpoint(self, log: "_Log") -> None:
-        """Write the state, then let go of checkpoints older than the one before."""
-        self._report(log)  # first: no state with losses that are not numbers is worth keeping
+    def _checkpoint(self, log: Log) -> None:
+        """Write the state, then let go of checkpoints that are no longer to be kept.
+
+        Raises:
+            AstrayError: when the state is not worth keeping.
+        """
+        self.unsafe = time.monotonic() + SAFE_SECONDS
+        self._report(log)
+        if self.training.astray:
+            raise AstrayError("A weight", "not a number", self.training.step)
         if not self.team.first:
             return
         step = self.training.step
@@ -299,7 +325,9 @@ class _Session:
             "step": step,
             "rate": self.training.rate_factor,
         }
-        if not path.exists():
+        if self.training.micro < len(self.training.share):
+            header["micro"] = self.training.micro
+        if not path.exists() or checkpoint.read_header(path).get("rate") != header["rate"]:
             checkpoint.write(path, self.training.tensors(), header)
         checkpoint.read_header(path)  # before an older one goes
         self._let_go()
@@ -341,54 +369,5 @@ def _every(kimg: float, config: TrainConfig) -> int:
     return max(1, round(kimg * 1000 / config.batch))
 
 
-def _retain_heap() -> None:
-    """Keep freed memory in the process (Linux): page faults cost a CPU step a fifth of its time.
-
-    What glibc's mallopt(3) calls M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
-    """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(-3, 1 << 30)
-            libc.mallopt(-1, (1 << 31) - 1)
-
-
-class _AstrayError(GenartError):
-    """A loss that is not a number."""
-
-
 class _WantedElsewhereError(Exception):
     """Somebody asked to stop while the run was being measured."""
-
-
-class _Log:
-    """Means of the losses since the last report, about once a second."""
-
-    def __init__(self, step: int, batch: int) -> None:
-        self.sums: dict[str, list[Tensor]] = {}
-        self.since, self.step, self.batch = time.monotonic(), step, batch
-
-    def add(self, report: dict[str, Tensor]) -> None:
-        for name, value in report.items():
-            self.sums.setdefault(name, []).append(value)
-
-    def due(self) -> bool:
-        return time.monotonic() - self.since >= LOG_SECONDS
-
-    def summary(self, step: int) -> dict[str, float]:
-        """The means, and pictures a second; starts anew.
-
-        Raises:
-            _AstrayError: when a loss is not a number.
-        """
-        now = time.monotonic()
-        means = {n: float(torch.stack(v).float().mean()) for n, v in self.sums.items()}
-        broken = [name for name, value in means.items() if not math.isfinite(value)]
-        if broken:
-            raise _AstrayError(
-                f"{broken[0]} became {means[broken[0]]} at step {step}: begin again under a new "
-                "name with a lower learning rate (--rate)."
-            )
-        speed = (step - self.step) * self.batch / max(now - self.since, 1e-9)
-        self.sums, self.since, self.step = {}, now, step
-        return {**means, "pictures_per_second": round(speed, 3)}

@@ -122,6 +122,7 @@ def test_no_run_begins_under_terms_that_cannot_be_understood(tmp_path):
         ("path,license\na.png,CC BY 4.0\n", "Line 2.*'CC BY 4.0'"),
         ("path,license\n.,MIT\na.png,(MIT OR CC0-1.0\n", "Line 3"),
         ("path,license,consent\n.,MIT,maybe\n", "'maybe'"),
+        (f"path,license\n.,MIT\na.png,{'x' * 200_000}\n", "Line 3.*cannot be read"),
     ],
 )
 def test_manifests_that_cannot_be_understood_are_refused(manifest, said):

@@ -18,6 +18,7 @@ from comfy_genart_nodes.training.judging import judge, look_alikes, measured_lat
 from comfy_genart_nodes.training.measuring import held_out
 from comfy_genart_nodes.training.picture_sets import from_images
 from comfy_genart_nodes.training.run_folder import RunFolder
+from comfy_genart_nodes.training.unseen import decode_unseen
 
 COUNT, APART, MADE = 90, 20, 60
 
@@ -49,6 +50,26 @@ def judged(run, array, seed=100, **more):
     seeds = range(seed, seed + len(array))
     values = {"backbone": Halves()} | more
     return judge(run, shown(array), seeds, torch.device("cpu"), **values)
+
+
+def test_a_run_that_kept_nothing_apart_is_measured_against_others(tmp_path):
+    run = begun(tmp_path, flat(COUNT, 0), held_out=0)
+    with pytest.raises(GenartError, match="wire pictures that it never saw into unseen"):
+        judged(run, flat(MADE, 5))
+    others = from_images([flat(APART, 7).transpose(0, 2, 3, 1)])
+    unseen = decode_unseen(run, others)
+    found = judged(run, flat(MADE, 5), unseen=unseen, about="run a")
+    assert (found.apart, found.known) == (APART, COUNT)
+    assert found.text().startswith("run a\n")
+    assert not list(run.path.glob("features_*"))  # those of other pictures are not the run's
+    kept = begun(tmp_path, flat(COUNT, 0), "b", held_out=8)
+    assert judged(kept, flat(MADE, 5), unseen=unseen).apart == 8 + APART  # besides
+
+
+def test_pictures_that_a_run_has_are_no_unseen_ones(run):
+    seen = from_images([np.concatenate([flat(9, 7), flat(2, 0)]).transpose(0, 2, 3, 1)])
+    with pytest.raises(GenartError, match=r"2 of 11 pictures .* are among those"):
+        decode_unseen(run, seen)
 
 
 def test_chance_is_fishers_exact_test():

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from zips import locked, png, zipped
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.config import FITS, TrainConfig
+from comfy_genart_nodes.training.dataset_report import report
 from comfy_genart_nodes.training.fitting import LEAST_AREA, squared
 from comfy_genart_nodes.training.picture_sets import (
     class_labels,
@@ -76,6 +78,15 @@ def test_files_that_are_no_zip_and_locked_ones_are_refused(tmp_path):
         open_pictures(tmp_path / "a.zip")
     with pytest.raises(GenartError, match="password"):
         open_pictures(locked(tmp_path / "b.zip"))
+    with pytest.raises(GenartError, match="password"):
+        open_pictures(locked(tmp_path / "m.zip", "licenses.csv"))
+    entries = {"licenses.csv": b"path,license\n" * 500, "1.png": png()}
+    whole = zipped(tmp_path / "d.zip", entries, zipfile.ZIP_DEFLATED)
+    data = bytearray(whole.read_bytes())
+    data[45:60] = b"\xff" * 15  # inside the first entry's compressed data
+    whole.write_bytes(data)
+    with pytest.raises(GenartError, match="no zip file that can be read"):
+        open_pictures(whole)
     with pytest.raises(GenartError, match="only one picture"):
         open_pictures(zipped(tmp_path / "c.zip", {"1.png": png()}))
 
@@ -89,6 +100,17 @@ def test_pictures_too_large_or_broken_inside_a_zip_are_named(tmp_path, monkeypat
     assert (kept, broken) == (["1.png", "2.png"], ["3.png", "4.png"])
 
 
+def test_pictures_of_other_kinds_are_counted_and_passed_over(tmp_path):
+    make(tmp_path / "in", ("1.png", "2.jfif", "a/3.png"))
+    for name in ("4.heic", "a/5.AVIF", "notes.txt"):
+        (tmp_path / "in" / name).write_bytes(b"?")
+    pictures = open_pictures(tmp_path / "in")
+    assert pictures.names == ("1.png", "2.jfif", "a/3.png") and pictures.foreign == 2
+    packed = zipped(tmp_path / "z.zip", {"1.png": png(), "2.png": png(), "3.HEIC": b"?"})
+    assert open_pictures(packed).foreign == 1
+    assert "passed over: 2 of other kinds" in report(pictures).text()
+
+
 def test_labels_follow_the_sub_folders_in_natural_order(tmp_path):
     folder = open_folder(make(tmp_path, ("10/1.png", "2/1.png", "2/x/1.png", "9/1.png")))
     assert class_labels(folder, folder.names) == (["2", "9", "10"], [0, 0, 1, 2])
@@ -97,8 +119,8 @@ def test_labels_follow_the_sub_folders_in_natural_order(tmp_path):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("1.png", "2.png"), "no sub-folder"),
-        (("a/1.png", "a/2.png"), "only one sub-folder"),
+        (("1.png", "2.png"), "no class"),
+        (("a/1.png", "a/2.png"), "only one class"),
         (("a/1.png", "b/notes.txt", "c/1.png"), "'b'"),
         (("a/1.png", "b/1.png", "1.png"), "belong to no class"),
     ],

@@ -1,6 +1,7 @@
 """Folders of pictures of every kind, the broken ones among them."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.training.fitting import squared
-from comfy_genart_nodes.training.picture_sets import open_folder
+from comfy_genart_nodes.training.picture_sets import natural, open_folder
 from comfy_genart_nodes.training.pictures import write_array
 
 ORANGE = (230, 120, 20)
@@ -51,6 +52,21 @@ def test_sixteen_bit_grey_is_scaled(tmp_path, suffix):
     close(decode(save(tmp_path, f"d.{suffix}", Image.fromarray(values)), 16), (128, 128, 128))
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "grey"),
+    [
+        (0.5, np.float32, 128),  # fractions
+        (128.0, np.float32, 128),  # fractions of bytes
+        (0x8080, np.float32, 128),
+        (2**30, np.int32, 255),  # beyond 16 bits the largest is white
+        (100, np.uint16, 0),  # dark, and not a byte
+    ],
+)
+def test_grey_of_other_kinds_is_scaled_by_its_kind(tmp_path, values, kind, grey):
+    picture = Image.fromarray(np.full((40, 40), values, dtype=kind))
+    close(decode(save(tmp_path, "d.tif", picture), 16), (grey,) * 3)
+
+
 def test_what_is_transparent_is_white(tmp_path):
     clear = flat("RGBA", (*ORANGE, 0))
     close(decode(save(tmp_path, "t.png", clear), 16), (255, 255, 255))
@@ -86,6 +102,25 @@ def test_natural_order_sub_folders_and_hidden_files(tmp_path):
     assert open_folder(tmp_path).fingerprint == before
     save(tmp_path, "3.png", flat())
     assert open_folder(tmp_path).fingerprint != before
+
+
+def test_linked_folders_are_entered_and_circles_are_left(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    save(elsewhere, "1.png", flat())
+    save(tmp_path / "set", "2.png", flat())
+    (tmp_path / "set" / "linked").symlink_to(elsewhere, target_is_directory=True)
+    (elsewhere / "back").symlink_to(tmp_path / "set", target_is_directory=True)
+    pictures = open_folder(tmp_path / "set")
+    assert set(pictures.names) == {"2.png", "linked/1.png"}
+    assert pictures.folders == ("linked",)
+    with pictures.reading() as read:
+        assert read("linked/1.png").size == flat().size
+
+
+def test_names_of_every_kind_are_ordered_and_drawn_from(tmp_path):
+    long = "9" * 5000
+    assert natural(f"a{long}") > natural("a10") > natural("a9")
+    squared(flat(), 16, "random", key=os.fsdecode(b"undecodable \xff"))
 
 
 def test_folders_without_enough_pictures_are_refused(tmp_path):

@@ -4,8 +4,6 @@ The network is the real one at its smallest, on sixteen coloured squares.
 """
 
 import hashlib
-import itertools
-import math
 import os
 import signal
 import subprocess
@@ -16,14 +14,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.gan import checkpoint
 from comfy_genart_nodes.gan.checkpoint import load_gan, read
 from comfy_genart_nodes.headless.cli import main
-from comfy_genart_nodes.training import child, losses, trainer
+from comfy_genart_nodes.training import child, trainer
 from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.job import TrainerJob
@@ -44,7 +40,6 @@ CONFIG = TrainConfig(
     checkpoint_kimg=0.024,  # every 6 steps
     sample_kimg=0.048,
 )
-EVERY_STEP = replace(CONFIG, checkpoint_kimg=0.004)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +200,7 @@ def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(begin, unbroken
 
 
 def test_nothing_begins_anew_over_checkpoints_that_cannot_be_read(begin):
-    run = begin(config=EVERY_STEP)
+    run = begin(config=replace(CONFIG, checkpoint_kimg=0.004))
     trainer.train(run.path, stop_at(run, 2))
     for path in run.checkpoints:
         path.write_bytes(b"")
@@ -221,58 +216,18 @@ def test_a_wish_to_stop_before_the_first_step_is_heard(begin):
     assert run.checkpoints == []
 
 
-def astray(monkeypatch, calls):
-    """Generator losses that are no numbers at these calls, counted from now."""
-    whole = losses.LOSSES["logistic"]
-    count = itertools.count()
+def test_a_stop_file_stops_whoever_trains(begin):
+    run = begin()
+    run.stop_file.touch()  # meant for a process that is gone
+    events = []
 
-    def generator(real, fake):
-        return whole.generator(real, fake) * (math.nan if next(count) in calls else 1.0)
+    def listen(event):
+        events.append(event["event"])
+        if event["event"] == "samples":
+            run.stop_file.touch()
 
-    monkeypatch.setitem(losses.LOSSES, "logistic", replace(whole, generator=generator))
-
-
-def test_losses_that_are_no_numbers_go_back_and_slow_down_once(begin, monkeypatch):
-    run = begin(config=EVERY_STEP)
-    trainer.train(run.path, stop_at(run, 2))
-    astray(monkeypatch, calls={1})
-    assert trainer.train(run.path, lambda: False) == "finished"
-    (lowered,) = [e for e in run.events() if e["event"] == "rate_lowered"]
-    assert lowered["step"] == 3 and lowered["rate"] == EVERY_STEP.rate / 2
-    assert "became nan at step 4" in lowered["reason"]
-    assert checkpoint.read_header(run.checkpoints[-1])["rate"] == 0.5
-
-
-def test_losses_that_are_no_numbers_twice_end_the_run_before_they_are_kept(begin, monkeypatch):
-    run = begin(config=EVERY_STEP)
-    trainer.train(run.path, stop_at(run, 2))
-    whole = [path.name for path in run.checkpoints]
-    astray(monkeypatch, calls=range(100))
-    with pytest.raises(GenartError, match="became nan"):
-        trainer.train(run.path, lambda: False)
-    assert [path.name for path in run.checkpoints] == whole
-    assert [e["event"] for e in run.events()].count("rate_lowered") == 1
-
-
-def test_where_memory_runs_out_fewer_pictures_at_a_time_give_the_same_step(pictures):
-    """In float64: only the order of sums differs."""
-    config = TrainConfig(resolution=32, batch=16, channel_base=256, channel_max=16, seed=3)
-    array = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), np.uint8)
-    whole, tight = (Training(config, array, torch.device("cpu"), "fp64") for _ in range(2))
-    score = tight.players.score
-
-    def cramped(seen, classes):
-        if len(seen[0]) > 4:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-        return score(seen, classes)
-
-    tight.players.score = cramped
-    for _ in range(2):
-        whole.advance()
-        tight.advance()
-    assert (whole.micro, tight.micro) == (16, 4)
-    for name, tensor in whole.tensors().items():
-        torch.testing.assert_close(tight.tensors()[name], tensor, atol=1e-9, rtol=1e-6)
+    assert trainer.train(run.path, lambda: False, listen) == "stopped"
+    assert events[-1] == "stopped"
 
 
 def test_what_killed_processes_left_is_swept(begin, tmp_path):
@@ -312,6 +267,44 @@ def test_a_finished_run_goes_on_with_a_later_stop(begin):
     assert longer.finished
 
 
+def test_a_run_goes_on_without_the_pictures_it_began_with(tmp_path, pictures, begin, unbroken):
+    trainer.train(begin().path, stop_at(unbroken, 7))
+    run = prepare(tmp_path / "genart", "a", None, CONFIG, "cpu", threads=1)
+    assert trainer.train(run.path, lambda: False) == "finished"
+    assert final_hash(run) == final_hash(unbroken)
+    with pytest.raises(GenartError, match="no run 'b' yet that could go on without pictures"):
+        prepare(tmp_path / "genart", "b", None, CONFIG, "cpu", threads=1)
+
+
+def test_what_differs_is_told_in_the_persons_own_words(tmp_path, pictures, begin):
+    begin()
+
+    def said(config):
+        with pytest.raises(GenartError) as error:
+            names = {"rate": "learning_rate"}
+            prepare(tmp_path / "genart", "a", pictures, config, "cpu", 1, called=names)
+        return str(error.value)
+
+    assert "begun with learning_rate 0.002 (now 0.1): go on" in said(replace(CONFIG, rate=0.1))
+    # A recipe explains all that comes with it.
+    other = replace(CONFIG, recipe="r3gan", loss="r3gan", z_dim=16)
+    assert "begun with recipe stylegan2 (now r3gan): go on" in said(other)
+
+
+def test_settings_of_a_run_at_work_wait_for_its_end(begin):
+    run = begin()
+    with run.locked(), pytest.raises(GenartError, match="is being trained now, with other"):
+        begin(config=replace(CONFIG, steps=19))
+    begin(config=replace(CONFIG, steps=19))
+
+
+def test_no_checkpoint_is_older_than_half_an_hour(begin, monkeypatch):
+    monkeypatch.setattr(trainer, "SAFE_SECONDS", 0.0)
+    run = begin(config=replace(CONFIG, keep_last=100))
+    trainer.train(run.path, stop_at(run, 5))
+    assert [int(path.stem[4:]) for path in run.checkpoints] == [1, 2, 3, 4, 5]
+
+
 def test_other_pictures_under_the_same_name_are_refused(begin, tmp_path):
     begin()
     for i in range(2):
@@ -344,21 +337,6 @@ def test_a_failed_beginning_leaves_nothing(tmp_path, pictures, monkeypatch):
     with pytest.raises(GenartError, match="free some space"):
         prepare(tmp_path / "genart", "a", pictures, CONFIG, "cpu")
     assert list((tmp_path / "genart").iterdir()) == []
-
-
-def test_a_full_disk_ends_the_run_with_its_sentence_and_its_last_checkpoint(begin, monkeypatch):
-    run = begin(config=EVERY_STEP)
-    trainer.train(run.path, stop_at(run, 2))
-    whole = [path.name for path in run.checkpoints]
-
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("comfy_genart_nodes.gan.checkpoint.save_file", full)
-    with pytest.raises(GenartError, match="free some space"):
-        trainer.train(run.path, lambda: False)
-    assert run.events()[-1]["event"] == "failed"
-    assert [path.name for path in (run.path / "checkpoints").iterdir()] == whole
 
 
 def test_half_a_line_of_events_is_passed_over(begin):

@@ -8,7 +8,7 @@ import pytest
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.order import Order
-from comfy_genart_nodes.training.recipes import BYTES, width
+from comfy_genart_nodes.training.recipes import BYTES, automatic, width
 
 CONFIG = TrainConfig(resolution=32, batch=4, steps=18, channel_base=128, mirror=True)
 
@@ -43,6 +43,23 @@ def test_every_epoch_shows_every_picture_once():
     assert sorted(places[:10]) == sorted(places[10:]) == list(range(10))
     assert places[:10] != places[10:]
     assert Order(10, seed=3).batch(4, 4) == places[16:]
+
+
+def test_what_auto_stands_for():
+    tight = 2**30
+    assert automatic(50, 1024, False, tight) == ("tiny", None)  # no StyleGAN2 to be narrowed
+    assert automatic(50, 96, False, None) == ("stylegan2-ada", None)  # no FastGAN has this side
+    assert automatic(3000, 1024, False, tight) == ("stylegan2-ada", width(1024, tight))
+    assert automatic(3000, 1024, True, tight) == ("fine-tune", None)
+
+
+@pytest.mark.parametrize(
+    ("family", "side", "said"),
+    [("fastgan", 2, "64, 128, 256, 512, 1024"), ("dcgan", 48, "8, 16, 32, 64, 128")],
+)
+def test_sides_of_other_families_are_named(family, side, said):
+    with pytest.raises(GenartError, match=f"of side {said}"):
+        replace(CONFIG, family=family, resolution=side)
 
 
 def test_widths_follow_the_memory_and_stay_usable():

@@ -20,6 +20,7 @@ from comfy_genart_nodes.training.measuring import held_out
 from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.reached import reached
 from comfy_genart_nodes.training.run_folder import RunFolder
+from comfy_genart_nodes.training.status import headline
 
 CONFIG = TrainConfig(
     resolution=32,
@@ -117,6 +118,44 @@ def test_the_best_are_kept_beside_the_newest(begin, monkeypatch):
     assert reached(run, "best").path == run.checkpoint_path(8)
 
 
+def test_measuring_may_begin_later_where_pictures_were_kept_apart(begin):
+    run = begin(measure_kimg=0.0, held_out=10, steps=4)
+    trainer.train(run.path, lambda: False)
+    assert begin(steps=4).config.held_out == 10  # nothing said: what the run has
+    trainer.train(begin(steps=8).path, lambda: False)
+    assert list(measures(run)) == [6, 8]
+
+
+def test_a_run_that_was_not_measured_yet_has_no_best_one_yet(begin):
+    run = begin()
+    assert reached(run, "best") is None
+
+
+def test_measured_pictures_have_classes_as_often_as_the_set():
+    places = measuring.classes_like([0] * 30 + [2] * 10, 40).tolist()
+    assert (places.count(0), places.count(2)) == (30, 10)
+    assert {0, 2} == set(places[:20])
+
+
+def test_no_class_is_kept_apart_whole(tmp_path):
+    for i in range(24):
+        folder = tmp_path / "set" / ("rare" if i == 0 else "common")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (10 * i, 0, 0)).save(folder / f"{i}.png")
+    held = [seed for seed in range(50) if 23 in held_out(24, 12, seed)]  # "rare" comes last
+    config = replace(CONFIG, classes=True, held_out=12, seed=held[0])
+    with pytest.raises(GenartError, match="Every picture of the class 'rare' would be kept apart"):
+        prepare(tmp_path / "runs", "a", open_folder(tmp_path / "set"), config, "cpu", 1)
+    assert not (tmp_path / "runs" / "a").exists()
+
+
+def test_a_run_that_ended_by_a_rule_says_so(begin, monkeypatch):
+    kids(monkeypatch, 0.5, 0.3, 0.4, *itertools.repeat(0.35, 20))
+    run = begin(steps=1000, plateau_kimg=0.016)
+    trainer.train(run.path, lambda: False)
+    assert "finished by plateau_kimg (0.016)" in headline(run)
+
+
 def test_without_measures_only_the_newest_are_kept(begin):
     run = begin(measure_kimg=0.0, keep_last=3)
     trainer.train(run.path, lambda: False)
@@ -133,6 +172,8 @@ def test_a_run_ends_where_nothing_gets_better_and_stays_ended(begin, monkeypatch
     assert ended["rule"] == "plateau_kimg" and 8 < ended["step"] < 12
     again = begin(steps=1000, plateau_kimg=0.016)
     assert again.finished
+    assert trainer.train(again.path, lambda: False) == "finished"  # as a shell may ask
+    assert again.finished and again.events()[-1]["step"] == ended["step"]
     patient = begin(steps=14, plateau_kimg=1.0)
     assert not patient.finished
     assert trainer.train(patient.path, lambda: False) == "finished"

@@ -22,9 +22,10 @@ from comfy_genart_nodes.gan.networks.lucidrains import LucidrainsSpec
 from comfy_genart_nodes.gan.networks.r3gan import R3GANSpec
 from comfy_genart_nodes.gan.networks.stylegan2_spec import StyleGAN2Spec
 from comfy_genart_nodes.gan.networks.stylegan3_spec import StyleGAN3Spec
-from comfy_genart_nodes.training import trainer
+from comfy_genart_nodes.training import parents, trainer
 from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.picture_sets import open_folder
+from comfy_genart_nodes.training.players import players
 from comfy_genart_nodes.training.recipes import choose, settings
 
 SMALL = {"channel_max": 8, "z_dim": 8, "w_dim": 8, "mapping_layers": 2}
@@ -101,6 +102,51 @@ def test_its_discriminator_comes_along_and_the_blocks_that_are_frozen_stay(tmp_p
     before, after = (checkpoint.read(r.checkpoints[-1], "d.") for r in (first, run))
     same = {name for name, tensor in after.items() if tensor.equal(before[name])}
     assert same == {name for name in after if name.startswith(("b64.", "b32."))}
+
+
+@pytest.mark.parametrize("recipe", ["tiny", "classic"])
+def test_discriminators_of_other_families_come_along_too(tmp_path, pictures, recipe):
+    given = {"resolution": 64, "channel_base": 1024}
+    first = begin(tmp_path, pictures, None, "first", recipe=recipe, **given)
+    trainer.train(first.path, lambda: False)
+    run = begin(tmp_path, pictures, load_gan(first.checkpoints[-1]), "second", **given)
+    known = parents.read(run.path)
+    pair = players(run.config, 0, known)
+    for name, tensor in pair.discriminator.state_dict().items():
+        assert tensor.equal(known.discriminator.tensors[name])
+
+
+def test_what_cannot_be_frozen_is_refused_before_there_is_a_run(tmp_path, pictures):
+    first = begin(tmp_path, pictures, None, "first", recipe="stylegan2", resolution=64)
+    trainer.train(first.path, lambda: False)
+    parent = load_gan(first.checkpoints[-1])
+    with pytest.raises(GenartError, match="has 4 blocks to freeze, not 9: lower freeze_d"):
+        begin(tmp_path, pictures, parent, "b", recipe="stylegan2-ada", freeze_d=9)
+    with pytest.raises(GenartError, match="freeze_d keeps blocks as the network to go on from"):
+        begin(tmp_path, pictures, None, "b", recipe="stylegan2-ada", freeze_d=3)
+    assert not (tmp_path / "runs" / "b").exists()
+
+
+@pytest.mark.parametrize("damage", [{"channels": 3}, {"channel_base": 128}, {"resolution": "x"}])
+def test_a_damaged_discriminator_is_refused_before_there_is_a_run(tmp_path, pictures, damage):
+    first = begin(tmp_path, pictures, None, "first", recipe="stylegan2", resolution=64)
+    trainer.train(first.path, lambda: False)
+    path = first.checkpoints[-1]
+    header = checkpoint.read_header(path)
+    header["discriminator"] |= damage
+    broken = tmp_path / "broken.safetensors"
+    checkpoint.write(broken, checkpoint.read(path), header)
+    with pytest.raises(GenartError, match="is none that this pack knows"):
+        begin(tmp_path, pictures, load_gan(broken), "b", recipe="stylegan2-ada")
+    assert not (tmp_path / "runs" / "b").exists()
+
+
+@pytest.mark.parametrize("family", ["fastgan", "r3gan"])
+def test_path_lengths_of_families_without_a_mapping_network(tmp_path, pictures, family):
+    parent = network(tmp_path / "parent.safetensors", family)
+    run = begin(tmp_path, pictures, parent, recipe="stylegan2-ada", path_length=2.0)
+    assert trainer.train(run.path, lambda: False) == "finished"
+    assert any(event.get("path", 0) > 0 for event in run.events())
 
 
 def test_without_a_discriminator_there_is_nothing_to_freeze(tmp_path, pictures):

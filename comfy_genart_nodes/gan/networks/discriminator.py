@@ -77,6 +77,11 @@ class Block(nn.Module):
         return (y + self.skip(x)) * math.sqrt(0.5) if self.residual else y
 
 
+def group_size(batch: int, group: int) -> int:
+    """The most pictures a group, but no more than wanted, that divide a batch."""
+    return next(g for g in range(min(group, batch), 0, -1) if batch % g == 0)
+
+
 def minibatch_deviation(x: Tensor, group: int) -> Tensor:
     """Append a channel with the mean deviation of each feature within a group (Karras 2018).
 
@@ -91,7 +96,7 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
         [n, c + 1, h, w].
     """
     n, c, h, w = x.shape
-    size = next(g for g in range(min(group, n), 0, -1) if n % g == 0)
+    size = group_size(n, group)
     grouped = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(n // size, size, c, h, w)
     deviation = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
     channel = deviation.repeat_interleave(size)[:, None, None, None].expand(n, 1, h, w)
@@ -138,6 +143,10 @@ class Discriminator(nn.Module):
         setattr(self, f"b{smallest}", Epilogue(spec, smallest, d_out))
         if spec.c_dim:
             self.mapping = Mapping(0, spec.c_dim, d_out, spec.mapping_layers)
+
+    def compare(self, group: int) -> None:
+        """Let so many neighbours share a statistic, where the spec's number divides no batch."""
+        getattr(self, f"b{self.sides[0]}").group = group
 
     def forward(self, img: Tensor, classes: Tensor | None = None) -> Tensor:
         """Score pictures; with classes, by projection onto the class's direction."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .fastgan import SMALL, DoublingConv, FastGANSpec
 from .gate import Gate
-from .layers import SLOPE, at_least_single
+from .layers import SLOPE, at_least_single, full_precision
 from .neighbour_norm import NeighbourNorm
 
 _SIDE = 8  # of the last features
@@ -81,8 +81,9 @@ class SpectralConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        along, across = self._directions()
-        norm = along @ self.weight.flatten(1) @ across
+        with full_precision(x):
+            along, across = self._directions()
+            norm = along @ self.weight.flatten(1) @ across
         return F.conv2d(x, self.weight / norm, None, self.stride, self.padding)
 
 
