@@ -96,9 +96,6 @@ def train(args: argparse.Namespace, seed: int) -> None:
         wanted = ([f"seconds{seconds:g}"] if seconds else []) + (
             [f"kimg{args.kimg:g}"] if args.kimg else []
         )
-        if all((folder / f"{each}.json").exists() for each in wanted):
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
         given = {**settings["given"], "seed": seed}
         task = Task(
             settings["recipe"],
@@ -109,7 +106,13 @@ def train(args: argparse.Namespace, seed: int) -> None:
             seconds,
             args.kimg,
         )
-        line = [sys.executable, str(CONTESTANT), json.dumps(asdict(task))]
+        asked, kept = json.dumps(asdict(task)), folder / "task.json"
+        same = kept.exists() and kept.read_text() == asked
+        if same and all((folder / f"{each}.json").exists() for each in wanted):
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        kept.write_text(asked)
+        line = [sys.executable, str(CONTESTANT), asked]
         with (folder / "log.txt").open("w") as log:
             running.append(subprocess.Popen(line, env=environment(True), stdout=log, stderr=log))
     for process in running:

@@ -26,11 +26,14 @@ import argparse
 import json
 import statistics
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -38,6 +41,7 @@ from benchmarks.contestants import Contestant, environment, machine, median_rati
 from benchmarks.originals import R1_EVERY, is_lightweight, is_stylegan2
 from benchmarks.training_contestant import Task, pictures
 from comfy_genart_nodes.training.beginning import fastest_precision
+from comfy_genart_nodes.training.heap import retain_heap
 from comfy_genart_nodes.training.step import Training
 
 CONTESTANT = Path(__file__).with_name("training_contestant.py")
@@ -106,9 +110,33 @@ def rounds(contestant: Contestant, size: int) -> list[float]:
     return [sum(steps[i : i + size]) for i in range(0, len(steps), size)]
 
 
+def floor(training: Training, device: str) -> str:
+    """What a step without R1 multiplies, and how long that takes at the device's best rate."""
+    with FlopCounterMode(display=False) as counted:
+        training.advance()
+    operations = counted.get_total_flops() / training.config.batch / 1e9
+    a = torch.randn(2048, 2048, device=device)
+    a @ a
+    best = min(_seconds(lambda: a @ a, device) for _ in range(5))
+    rate = 2 * 2048**3 / best / 1e9
+    return (
+        f"{operations:.2f} GFLOP a picture; products of two matrices of side 2048 reach {rate:.0f} "
+        f"GFLOP/s here in fp32: a step takes {1000 * operations / rate:.1f} ms a picture at least"
+    )
+
+
+def _seconds(work: Callable[[], object], device: str) -> float:
+    start = time.perf_counter()
+    work()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
 def profile(args: argparse.Namespace) -> None:
-    """Print where the time of ours goes, in a step with R1 and in one without."""
+    """Print where the time of ours goes, in a step with R1 and in one without; what is least."""
     torch.set_num_threads(args.threads)
+    retain_heap()
     task = tasks(args)[0][1]
     training = Training(task.config, pictures(task), torch.device(args.device), "fp32")
     for kind in ("with R1", "without"):
@@ -116,6 +144,7 @@ def profile(args: argparse.Namespace) -> None:
             training.advance()
         print(f"\nA step {kind}: where the time goes")
         print(seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=15))
+    print(f"\n{floor(training, args.device)}")
 
 
 def arguments() -> argparse.Namespace:

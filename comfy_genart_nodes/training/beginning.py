@@ -257,6 +257,7 @@ def _reopen(
         )
     known = parents.read(run.path)
     judged = known is not None and known.discriminator is not None
+    parent = parent or parents.kept(run.path)
     if not config.held_out:
         config = replace(config, held_out=run.config.held_out)
     config = settled(config, count, classes, parent, judged)

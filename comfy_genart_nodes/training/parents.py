@@ -98,14 +98,19 @@ def keep(folder: Path, parent: LoadedGAN, rival: LoadedDiscriminator | None) -> 
     save_gan(folder / FILE, parent.generator, parent.info, rival)
 
 
-def read(folder: Path) -> Parent | None:
-    """What the run in a folder goes on from; None where it began from nothing.
+def kept(folder: Path) -> LoadedGAN | None:
+    """The network that the run in a folder goes on from; None where it began from nothing.
 
     Raises:
         GenartError: when the file cannot be read.
     """
     path = folder / FILE
-    if not path.is_file():
+    return load_gan(path) if path.is_file() else None
+
+
+def read(folder: Path) -> Parent | None:
+    """The same with its discriminator, as training takes it."""
+    gan = kept(folder)
+    if gan is None:
         return None
-    gan = load_gan(path)
-    return Parent(gan.spec, gan.generator.state_dict(), load_discriminator(path))
+    return Parent(gan.spec, gan.generator.state_dict(), load_discriminator(folder / FILE))

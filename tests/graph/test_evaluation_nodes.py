@@ -56,7 +56,9 @@ def test_it_reports_measures_and_shows_the_nearest(server, run):
     outputs = graph.run(server)
     (report,) = outputs[text[0]]["text"]
     assert outputs[node[0]]["text"] == [report]
-    assert report.startswith("16 made pictures, 10 kept apart, 30 trained on\n")
+    about, counted, *_ = report.split("\n")
+    assert about == "run measured: its newest checkpoint, step00000004, seeds from 5"
+    assert counted == "16 made pictures, 10 kept apart, 30 trained on"
     for word in ("precision", "recall", "density", "coverage", "copying", "95 %"):
         assert word in report
     assert f"KID {float(outputs[kid[0]]['text'][0]):.3g} (" in report
@@ -94,7 +96,7 @@ def test_another_gan_of_the_same_size_can_be_measured(server, run, gans):
     gan = graph.node("GenartLoadGAN", gan_name="test_a.safetensors")
     node = measured(graph, gan=gan, clip_vision=vision(graph))
     (report,) = graph.run(server)[node[0]]["text"]
-    assert report.split("\n")[1:] != told(server).split("\n")[1:]
+    assert report.split("\n")[2:] != told(server).split("\n")[2:]
     assert features(report) == features(told(server))
 
 
@@ -117,7 +119,7 @@ def test_a_run_that_is_being_trained_is_measured_and_not_written_to(server, run)
     with RunFolder(run).locked():
         report = told(server, see=2)
     assert not list(run.glob("features_*"))
-    assert told(server, see=2, seed=5, pictures=16).split("\n")[:2] == report.split("\n")[:2]
+    assert told(server, see=2, seed=5, pictures=16).split("\n")[:3] == report.split("\n")[:3]
 
 
 def test_cancel_stops_it(server, run):
@@ -139,6 +141,18 @@ def test_a_run_that_kept_none_apart_says_what_to_do(server):
     graph = Graph()
     error = refusal(server, graph, measured(graph, "all of them", clip_vision=vision(graph)))
     assert error.node == "GenartMeasureRun" and "held_out" in error.message
+
+
+def test_a_run_that_kept_none_apart_is_measured_against_other_pictures(server, folder):
+    run = begin(server, "unmeasured")
+    train(run.path, lambda: False)
+    graph = Graph()
+    unseen = graph.node("GenartOpenPictureFolder", folder=folder)
+    node = measured(graph, "unmeasured", clip_vision=vision(graph), unseen=unseen)
+    report = graph.run(server)[node[0]]["text"][0]
+    assert report.startswith("run unmeasured: its newest checkpoint, step0")
+    assert "16 made pictures, 8 kept apart, 40 trained on" in report
+    assert not list(run.path.glob("features_*"))
 
 
 def test_a_gan_of_another_size_is_refused(server, run):

@@ -1,6 +1,7 @@
 """What Train GAN refuses, in one sentence, and leaves nothing behind."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,24 @@ def test_too_few_pictures_are_refused(server, name, tmp_path, count):
     assert error.node == "GenartOpenPictureFolder" and str(tmp_path) in error.message
 
 
-@pytest.mark.parametrize("bad", ["", "no such folder", "/no/such/folder"])
-def test_a_missing_folder_is_named(server, name, bad):
-    assert bad in sentence(server, bad, name).message
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("", "Say which folder"),
+        ("no such folder", "no folder .*no such folder"),
+        ("/no/such/folder", "no folder .*/no/such/folder"),
+    ],
+)
+def test_a_missing_folder_is_named(server, name, bad, said):
+    assert re.search(said, sentence(server, bad, name).message)
+
+
+def test_a_run_that_has_not_begun_needs_pictures(server, folder, name):
+    graph = Graph()
+    node = train(graph, folder, name)
+    del graph.nodes[node[0]]["inputs"]["dataset"]
+    with pytest.raises(NodeError, match=r"no run .* yet that could go on without pictures"):
+        graph.run(server)
 
 
 def test_pictures_fewer_than_a_batch_are_refused(server, folder, name):
@@ -71,7 +87,7 @@ def test_classes_need_two_folders(server, name, tmp_path, kinds):
         for i in range(4):
             Image.new("RGB", (20, 20), (i, 0, 0)).save(folder / f"{i}.png")
     told = sentence(server, str(tmp_path), name, classes=True).message
-    assert "sub-folder for each of two classes or more" in told
+    assert "training with classes needs two or more, each a sub-folder" in told
 
 
 def test_a_family_without_classes_is_refused_them(server, name, tmp_path):
@@ -183,7 +199,7 @@ def taken(server: Any, folder: str) -> str:
     ("more", "difference"),
     [
         ({"mirror": True}, "mirror False (now True)"),
-        ({"batch_size": 8}, "batch 4 (now 8)"),
+        ({"batch_size": 8}, "batch_size 4 (now 8)"),
         ({"learning_rate": 0.001}, "rate 0.002 (now 0.001)"),
     ],
 )
@@ -199,4 +215,4 @@ def test_a_taken_name_shows_the_difference_and_offers_a_free_one(
 def test_so_do_other_pictures(server, taken, tmp_path):
     for i in range(5):
         Image.new("RGB", (20, 20), (i, 0, 0)).save(tmp_path / f"{i}.png")
-    assert "8 pictures (now 5" in sentence(server, str(tmp_path), taken).message
+    assert "begun with 8 pictures, and these are 5" in sentence(server, str(tmp_path), taken).message

@@ -120,16 +120,17 @@ def test_a_stopped_run_ends_as_one_never_stopped(begin, unbroken):
 
 def test_a_killed_run_ends_as_one_never_killed(begin, unbroken):
     run = begin()
-    delay = np.random.default_rng().uniform(0, 0.5)  # a random moment, whichever it is
+    step = np.random.default_rng().integers(1, 12)  # a random moment, whichever it is
     process = subprocess.Popen([sys.executable, child.__file__, run.path], stdin=subprocess.PIPE)
-    while not run.events() and process.poll() is None:
-        time.sleep(0.01)
-    time.sleep(delay)
+    # At a checkpoint, or while the next steps are taken.
+    while max((e["step"] for e in run.events()), default=0) < step and process.poll() is None:
+        time.sleep(0.001)
+    assert process.poll() is None, "it ended before it could be killed"
     process.kill()
     process.wait()
     process.stdin.close()
     assert trainer.train(run.path, lambda: False) == "finished"
-    assert final_hash(run) == final_hash(unbroken), f"killed after {delay} s"
+    assert final_hash(run) == final_hash(unbroken), f"killed after step {step}"
 
 
 def test_leaving_the_job_stops_the_process_with_a_checkpoint(begin):

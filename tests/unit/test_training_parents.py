@@ -46,14 +46,14 @@ SPECS = {
 }
 
 
-def network(path, family, spec=None):
+def network(path, family, spec=None, weights=3):
     """A file with a network of random weights."""
     generator = build(family, spec or SPECS[family])
-    drawn = torch.Generator().manual_seed(3)
+    drawn = torch.Generator().manual_seed(weights)
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter.normal_(std=0.2, generator=drawn)
-    initialise(generator, 1)
+    initialise(generator, weights)
     save_gan(path, generator.eval(), {"name": family})
     return open_gan(path)
 
@@ -105,6 +105,15 @@ def test_its_discriminator_comes_along_and_the_blocks_that_are_frozen_stay(tmp_p
 
 
 @pytest.mark.parametrize("recipe", ["tiny", "classic"])
+def test_a_run_goes_on_without_the_network_it_began_from(tmp_path, pictures):
+    run = begin(tmp_path, pictures, network(tmp_path / "parent.safetensors", "stylegan2"))
+    again = begin(tmp_path, pictures, None, steps=3)
+    assert again.config.parent == run.config.parent
+    assert trainer.train(again.path, lambda: False) == "finished"
+    with pytest.raises(GenartError, match="begun with parent"):
+        begin(tmp_path, pictures, network(tmp_path / "other.safetensors", "stylegan2", weights=9))
+
+
 def test_discriminators_of_other_families_come_along_too(tmp_path, pictures, recipe):
     given = {"resolution": 64, "channel_base": 1024}
     first = begin(tmp_path, pictures, None, "first", recipe=recipe, **given)
