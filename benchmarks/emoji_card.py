@@ -37,11 +37,13 @@ from comfy_genart_nodes.gan.sampling import sample
 from comfy_genart_nodes.headless.data import PACKAGE, VERSION, subject
 from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.pictures import decoded
+from comfy_genart_nodes.training.recipes import settings
 from comfy_genart_nodes.training.run_folder import RunFolder
 
 LIMIT = 16_000_000  # bytes of a network that ships with the pack
 SUBSETS, SUBSET_SIZE = 100, 50
 BLANK = "\n\n"
+KINDS = {"stylegan2": "StyleGAN2 generator (skip)", "fastgan": "FastGAN generator"}
 WANTED = 500  # kimg that a set like this one wants at least
 LICENCE = "MIT (the pictures: (c) Microsoft Corporation)"
 BEGINS = ("started", "resumed", "unreadable")  # events that open a stretch of training ...
@@ -121,11 +123,15 @@ def measure(samples: Tensor, training: Tensor, held_out: Tensor, names: list[str
 
 
 def commands(run: RunFolder) -> str:
-    """The shell commands that make this run: every setting that is not the default."""
-    config, default = run.config.to_json(), type(run.config)().to_json()
+    """The shell commands that make this run: every setting that is not the recipe's."""
+    config, default = run.config.to_json(), settings(run.config.recipe).to_json()
     folder = Path(run.data["folder"]).name
     parts = [f"genart train gan DIR/{folder} --run {run.path.name}"]
-    parts += [f"--device {run.machine['device']}", f"--threads {run.machine['threads']}"]
+    parts += [
+        f"--recipe {run.config.recipe}",
+        f"--device {run.machine['device']}",
+        f"--threads {run.machine['threads']}",
+    ]
     for key, value in config.items():
         if value == default[key] or value is None:
             continue
@@ -251,7 +257,7 @@ Seeds 0 to 63 at psi 1, none chosen.
 
 | | |
 |---|---|
-| network | StyleGAN2 generator (skip), {size}, {parameters:.1f} M parameters |
+| network | {KINDS[gan.generator.family]}, {size}, {parameters:.1f} M parameters |
 | data | {trained_on} pictures, {source} |
 | licence of data and weights | {LICENCE} |
 | trained | {step} steps of {config.batch} pictures = {kimg:.0f} kimg, {rounds:.0f} times the data |
