@@ -104,7 +104,6 @@ def test_its_discriminator_comes_along_and_the_blocks_that_are_frozen_stay(tmp_p
     assert same == {name for name in after if name.startswith(("b64.", "b32."))}
 
 
-@pytest.mark.parametrize("recipe", ["tiny", "classic"])
 def test_a_run_goes_on_without_the_network_it_began_from(tmp_path, pictures):
     run = begin(tmp_path, pictures, network(tmp_path / "parent.safetensors", "stylegan2"))
     again = begin(tmp_path, pictures, None, steps=3)
@@ -114,6 +113,7 @@ def test_a_run_goes_on_without_the_network_it_began_from(tmp_path, pictures):
         begin(tmp_path, pictures, network(tmp_path / "other.safetensors", "stylegan2", weights=9))
 
 
+@pytest.mark.parametrize("recipe", ["tiny", "classic"])
 def test_discriminators_of_other_families_come_along_too(tmp_path, pictures, recipe):
     given = {"resolution": 64, "channel_base": 1024}
     first = begin(tmp_path, pictures, None, "first", recipe=recipe, **given)

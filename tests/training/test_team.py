@@ -31,7 +31,7 @@ def second(repository):
     meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     env = os.environ | {"PYTHONPATH": str(repository), "RANK": "1"} | meeting
     process = subprocess.Popen(
-        [sys.executable, repository / "tests" / "team_worker.py"],
+        [sys.executable, repository / "tests" / "training" / "team_worker.py"],
         stdin=subprocess.PIPE,
         env=env,
         text=True,
