@@ -14,6 +14,7 @@ from . import (
     runs,
     sampling,
     training,
+    vae,
 )
 
 NODES: list[type[io.ComfyNode]] = [
@@ -44,6 +45,8 @@ NODES: list[type[io.ComfyNode]] = [
     runs.PlotRun,
     runs.StopRun,
     evaluation.MeasureRun,
+    vae.DecodeSeamless,
+    vae.EncodeSeamless,
 ]
 
 

@@ -4,6 +4,7 @@ Only the checkpoint is another: a tiny SD3 with random weights, which ComfyUI re
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,16 @@ TINY = "tiny_sd3.safetensors"
 
 @pytest.fixture(scope="module")
 def chain(server, repository) -> dict[str, Any]:
-    """`gan_to_diffusion` as shipped, over the tiny model, small, and with two steps."""
+    """`gan_to_diffusion` as `over_tiny` has it."""
+    return over_tiny(server, repository, "gan_to_diffusion")
+
+
+def over_tiny(server: Any, repository: Path, name: str) -> dict[str, Any]:
+    """A workflow as shipped, over the tiny model, small, and with two steps."""
     graph = Graph()
     graph.node("GenartTestWriteTinyDiffusion", seed=3)
     graph.run(server)
-    prompt = json.loads((repository / "workflows/api/gan_to_diffusion.json").read_text("utf-8"))
+    prompt = json.loads((repository / f"workflows/api/{name}.json").read_text("utf-8"))
     loader = node(prompt, "CheckpointLoaderSimple")
     prompt["unet"] = {
         "class_type": "UNETLoader",
@@ -80,3 +86,17 @@ def test_no_denoise_keeps_the_gans_picture(server, chain):
     """What is left is the VAE's way there and back, on which the brush has no say."""
     first, second = (painted(server, chain, seed=seed, denoise=0.0)[1] for seed in (1, 2))
     assert np.array_equal(first, second)
+
+
+def test_a_large_picture_is_encoded_sampled_and_decoded(server, repository, folder):
+    """Its latents are what KSampler takes, its pictures what core's own VAE nodes make."""
+    prompt = over_tiny(server, repository, "large_picture")
+    prompt[node(prompt, "LoadImage")]["inputs"]["image"] = f"{folder}/0.png"
+    seamless = fetch(server, Graph(prompt).run(server)[node(prompt, "SaveImage")]["images"])
+    for kind, core in (("Encode", "VAEEncode"), ("Decode", "VAEDecode")):
+        each = prompt[node(prompt, f"Genart{kind}Seamless")]
+        each["class_type"] = core
+        del each["inputs"]["memory"]
+    whole = fetch(server, Graph(prompt).run(server)[node(prompt, "SaveImage")]["images"])
+    assert seamless.shape == (1, 64, 64, 3) and seamless.std() > 1
+    assert np.abs(seamless.astype(int) - whole).max() <= 1

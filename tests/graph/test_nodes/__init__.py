@@ -1,10 +1,11 @@
 """Nodes for the tests alone, linked into the test server's custom_nodes beside the pack."""
 
-from . import diffusion, memory, vision, waiting
+from . import diffusion, memory, vae, vision, waiting
 
 NODE_CLASS_MAPPINGS = {
     **waiting.NODE_CLASS_MAPPINGS,
     **diffusion.NODE_CLASS_MAPPINGS,
     **memory.NODE_CLASS_MAPPINGS,
     **vision.NODE_CLASS_MAPPINGS,
+    **vae.NODE_CLASS_MAPPINGS,
 }

@@ -1,0 +1,90 @@
+"""VAEs: pictures to latents and back."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..host import vae as host
+from ..host.schema import field, result, schema, within_bounds
+
+CATEGORY = "genart/vae"
+MEGABYTE = 2**20
+
+
+def _vae_field() -> io.Input:
+    return field(
+        io.Vae, "vae", "The VAE: of SD, SDXL, SD 3, Flux or TAESD; others work in ComfyUI's tiles."
+    )
+
+
+def _memory_field() -> io.Input:
+    return field(
+        io.Int,
+        "memory",
+        "MB that a strip may take on the device beside the weights. Less is a little slower and "
+        "gives the same result.",
+        default=256,
+        min=1,
+        max=65536,
+        advanced=True,
+    )
+
+
+class DecodeSeamless(io.ComfyNode):
+    """Latents to pictures without seams."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartDecodeSeamless",
+            "VAE Decode (Seamless)",
+            CATEGORY,
+            description=(
+                "Decodes latents of any size in little memory, with the very result of VAE Decode: "
+                "no tiles, no seams, no shift of colour."
+            ),
+            search_aliases=["tiled", "4k", "large image", "out of memory", "low vram"],
+            inputs=[
+                field(io.Latent, "samples", "The latents."),
+                _vae_field(),
+                _memory_field(),
+            ],
+            outputs=[result(io.Image, "images", "images", "The pictures.")],
+        )
+
+    @classmethod
+    @within_bounds
+    def execute(cls, samples: dict[str, Any], vae: Any, memory: int) -> io.NodeOutput:
+        """Decode."""
+        return io.NodeOutput(host.decode(vae, samples["samples"], memory * MEGABYTE))
+
+
+class EncodeSeamless(io.ComfyNode):
+    """Pictures to latents without seams."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the page shows."""
+        return schema(
+            "GenartEncodeSeamless",
+            "VAE Encode (Seamless)",
+            CATEGORY,
+            description=(
+                "Encodes pictures of any size in little memory, with the very result of VAE Encode."
+            ),
+            search_aliases=["tiled", "4k", "large image", "out of memory", "low vram"],
+            inputs=[
+                field(io.Image, "pixels", "The pictures."),
+                _vae_field(),
+                _memory_field(),
+            ],
+            outputs=[result(io.Latent, "latents", "latents", "Their latents.")],
+        )
+
+    @classmethod
+    @within_bounds
+    def execute(cls, pixels: torch.Tensor, vae: Any, memory: int) -> io.NodeOutput:
+        """Encode."""
+        return io.NodeOutput({"samples": host.encode(vae, pixels, memory * MEGABYTE)})

@@ -1,0 +1,114 @@
+"""VAEs of random weights in the layouts that ComfyUI has, and how far two results are apart."""
+
+import comfy.sd
+import torch
+from comfy.ldm.models.autoencoder import AutoencoderKL, AutoencodingEngine
+from comfy.model_patcher import ModelPatcher
+from comfy.taesd.taesd import TAESD
+
+SHAPE = {
+    "double_z": True,
+    "z_channels": 4,
+    "resolution": 256,
+    "in_channels": 3,
+    "out_ch": 3,
+    "ch": 32,
+    "ch_mult": [1, 2, 4, 4],
+    "num_res_blocks": 2,
+    "attn_resolutions": [],
+    "dropout": 0.0,
+}
+
+
+def filled(model, seed):
+    """Random weights; what is normalised has a middle that is far from zero."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point() and weight.ndim:
+            weight.normal_(std=0.05 if weight.ndim > 1 else 0.3, generator=generator)
+            if "norm" in name and name.endswith("weight"):
+                weight.add_(1)
+    return model.eval()
+
+
+def engine(channels):
+    """SD 3's and Flux's: no convolutions around the latent."""
+    parts = {**SHAPE, "z_channels": channels}
+    where = "comfy.ldm.modules.diffusionmodules.model."
+    kind = "comfy.ldm.models.autoencoder.DiagonalGaussianRegularizer"
+    return AutoencodingEngine(
+        regularizer_config={"target": kind},
+        encoder_config={"target": where + "Encoder", "params": parts},
+        decoder_config={"target": where + "Decoder", "params": parts},
+    )
+
+
+class RandomVAE:
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("VAE",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        layouts = ["sd", "flux", "tiny", "pixels"]
+        return {"required": {"layout": (layouts,), "exact": ("BOOLEAN", {"default": False})}}
+
+    def make(self, layout, exact):
+        vae = self.known(layout)
+        if exact:
+            # A CPU's own group normalisation loses digits in float32 where channels lie last.
+            vae.first_stage_model.double()
+            vae.vae_dtype = torch.float64
+        return (vae,)
+
+    def known(self, layout):
+        if layout == "pixels":
+            return comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
+        if layout == "tiny":
+            return comfy.sd.VAE(sd=filled(TAESD(latent_channels=4), 1).state_dict())
+        model = filled(AutoencoderKL(ddconfig=SHAPE, embed_dim=4), 2)
+        config = {"params": {"ddconfig": SHAPE, "embed_dim": 4}}
+        vae = comfy.sd.VAE(sd=model.state_dict(), config=config)
+        if layout == "flux":
+            vae.first_stage_model = filled(engine(16), 3).to(vae.vae_dtype)
+            vae.latent_channels = 16
+            old = vae.patcher
+            vae.patcher = ModelPatcher(
+                vae.first_stage_model,
+                load_device=old.load_device,
+                offload_device=old.offload_device,
+            )
+        return vae
+
+
+class Noise:
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("LATENT",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"shape": ("STRING", {"default": "1,4,8,8"})}}
+
+    def make(self, shape):
+        sides = [int(each) for each in shape.split(",")]
+        return ({"samples": torch.randn(*sides, generator=torch.Generator().manual_seed(5))},)
+
+
+class Apart:
+    """The largest difference, and the largest number, of two results."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "tell", ("FLOAT", "FLOAT", "STRING")
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        kinds = "IMAGE,LATENT"
+        return {"required": {"a": (kinds,), "b": (kinds,)}}
+
+    def tell(self, a, b):
+        a, b = (x["samples"] if isinstance(x, dict) else x for x in (a, b))
+        shape = "x".join(map(str, b.shape))
+        return (float((a - b).abs().max()), float(a.abs().max()), shape)
+
+
+NODE_CLASS_MAPPINGS = {
+    "GenartTestRandomVAE": RandomVAE,
+    "GenartTestNoise": Noise,
+    "GenartTestApart": Apart,
+}
