@@ -182,12 +182,13 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
     pictures = open_pictures(args.data) if args.data else None
     given = {name: getattr(args, name) for name in _HELP if hasattr(args, name)}
     recipe, known = args.recipe, begun(runs, args.run)
-    if recipe == "auto" and known:
+    if recipe == "auto" and known:  # what nobody names stays as it is
         recipe = known.recipe
-        given.setdefault("channel_base", known.channel_base)
+        given = {name: getattr(known, name) for name in (*_HELP, "parent")} | given
     elif recipe == "auto":
         side, count = given.get("resolution", TrainConfig.resolution), len(pictures or ())
-        recipe, narrow = recipes.automatic(count, side, args.parent is not None, _memory(args))
+        parent, classes = args.parent is not None, given.get("classes", False)
+        recipe, narrow = recipes.automatic(count, side, parent, _memory(args), classes)
         given.setdefault("channel_base", narrow)
     run = prepare(
         runs,

@@ -13,6 +13,7 @@ from ..vae.strips import Workshop
 from .progress import Progress, check_cancelled, show_text
 
 SCALE = 1000  # steps of the bar
+MOST_ON_CPU = 16 << 20
 
 
 def decode(vae: Any, latents: Tensor, strip_bytes: int) -> Tensor:
@@ -78,6 +79,8 @@ def _check_channels(vae: Any, latents: Tensor) -> None:
 def _each(vae: Any, coder: Coder, inputs: Tensor, strip_bytes: int) -> list[Tensor]:
     """Code one after the other, on the VAE's device; results on the intermediate device."""
     mm.load_models_gpu([vae.patcher], memory_required=strip_bytes)
+    if vae.device.type == "cpu":  # where larger ones gain nothing, and lie beside the maps
+        strip_bytes = min(strip_bytes, MOST_ON_CPU)
     shop = Workshop(vae.device, strip_bytes, check_cancelled)
     bar, made = Progress(SCALE), []
     for number, each in enumerate(inputs.split(1)):

@@ -333,7 +333,7 @@ def settings(
         chosen = chosen | {"channel_base": chosen["channel_base"] or known.channel_base or 0}
     elif recipe == AUTO:
         recipe, narrow = recipes.automatic(
-            pictures, chosen["resolution"], parent is not None, memory
+            pictures, chosen["resolution"], parent is not None, memory, chosen["classes"]
         )
         told = f"recipe: {recipe}, for {pictures} pictures" + (" and a base" if parent else "")
         if narrow and not chosen["channel_base"]:

@@ -52,7 +52,7 @@ def choose(pictures: int, resolution: int, parent: bool) -> str:
 
 
 def automatic(
-    pictures: int, resolution: int, parent: bool, memory: int | None
+    pictures: int, resolution: int, parent: bool, memory: int | None, classes: bool = False
 ) -> tuple[str, int | None]:
     """What "auto" stands for where a run begins.
 
@@ -61,11 +61,12 @@ def automatic(
         resolution: their side.
         parent: whether there is a network to go on from, which has its own widths.
         memory: of the device in bytes, where it is known.
+        classes: whether they have classes, which only a StyleGAN2 knows.
 
     Returns:
         The recipe, and the channel base where the usual one would not fit into the memory.
     """
-    recipe = choose(pictures, resolution, parent)
+    recipe = choose(max(pictures, FEW) if classes else pictures, resolution, parent)
     measured = recipe == "stylegan2-ada"  # by `width`
     return recipe, width(resolution, memory) if memory and measured else None
 

@@ -306,6 +306,29 @@ def test_no_checkpoint_is_older_than_half_an_hour(begin, monkeypatch):
     assert [int(path.stem[4:]) for path in run.checkpoints] == [1, 2, 3, 4, 5]
 
 
+def test_the_shell_goes_on_with_what_nobody_names(tmp_path, pictures, capsys):
+    command = ["train", "gan", "--run", "a", "--base", str(tmp_path), "--device", "cpu"]
+    own = [
+        "--recipe",
+        "stylegan2",
+        "--resolution",
+        "32",
+        "--batch",
+        "4",
+        "--channel-base",
+        "128",
+        "--channel-max",
+        "8",
+    ]
+    assert main([*command, pictures.place, *own, "--mirror", "--kimg", "0.008"]) == 0
+    before = RunFolder(tmp_path / "output" / "genart" / "a").config
+    assert main(command) == 0  # neither pictures nor settings: it is finished
+    assert main([*command, "--kimg", "0.016"]) == 0
+    run = RunFolder(tmp_path / "output" / "genart" / "a")
+    assert run.config == replace(before, kimg=0.016)
+    assert run.events()[-1]["step"] == 4
+
+
 def test_other_pictures_under_the_same_name_are_refused(begin, tmp_path):
     begin()
     for i in range(2):
