@@ -21,7 +21,7 @@ def told(server: Any, graph: Graph, a: list[Any], b: list[Any]) -> tuple[float, 
 def decoded(graph: Graph, kind: str, shape: str, memory: int = SMALL) -> tuple[list, list, list]:
     """Latents, and what the seamless node makes of them with a VAE of a kind."""
     vae = graph.node("GenartTestRandomVAE", layout=kind, exact=False)
-    noise = graph.node("GenartTestNoise", shape=shape)
+    noise = graph.node("GenartTestRandomLatents", shape=shape)
     made = graph.node("GenartDecodeSeamless", samples=noise, vae=vae, memory=memory)
     return vae, noise, made
 
@@ -69,7 +69,9 @@ def test_encoding_is_that_of_the_whole_picture(server, kind):
 def test_frames_become_pictures(server):
     graph = Graph()
     vae, _, made = decoded(graph, "tiny", "1,4,3,8,8")
-    one = graph.node("VAEDecode", samples=graph.node("GenartTestNoise", shape="3,4,8,8"), vae=vae)
+    one = graph.node(
+        "VAEDecode", samples=graph.node("GenartTestRandomLatents", shape="3,4,8,8"), vae=vae
+    )
     assert told(server, graph, one, made)[2] == "3x64x64x3"
 
 

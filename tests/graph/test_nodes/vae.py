@@ -79,7 +79,7 @@ class RandomVAE:
         return vae
 
 
-class Noise:
+class RandomLatents:
     CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("LATENT",)
 
     @classmethod
@@ -109,6 +109,6 @@ class Apart:
 
 NODE_CLASS_MAPPINGS = {
     "GenartTestRandomVAE": RandomVAE,
-    "GenartTestNoise": Noise,
+    "GenartTestRandomLatents": RandomLatents,
     "GenartTestApart": Apart,
 }
