@@ -117,12 +117,7 @@ def decoder_layers(decoder: nn.Module) -> list[Layer]:
     Raises:
         UnknownError: when it has other parts.
     """
-    try:
-        if isinstance(decoder, nn.Sequential):
-            return list(_sequence(decoder))
-        return list(_decoder(decoder))
-    except AttributeError as error:
-        raise _unknown(decoder, str(error)) from error
+    return _listed(decoder, _decoder)
 
 
 def encoder_layers(encoder: nn.Module) -> list[Layer]:
@@ -131,12 +126,15 @@ def encoder_layers(encoder: nn.Module) -> list[Layer]:
     Raises:
         UnknownError: when it has other parts.
     """
+    return _listed(encoder, _encoder)
+
+
+def _listed(network: nn.Module, walk: Callable[[Any], Iterator[Layer]]) -> list[Layer]:
+    """The layers of a sequence, or of a network that is walked through part by part."""
     try:
-        if isinstance(encoder, nn.Sequential):
-            return list(_sequence(encoder))
-        return list(_encoder(encoder))
+        return list(_sequence(network) if isinstance(network, nn.Sequential) else walk(network))
     except AttributeError as error:
-        raise _unknown(encoder, str(error)) from error
+        raise _unknown(network, str(error)) from error
 
 
 def _decoder(m: Any) -> Iterator[Layer]:
