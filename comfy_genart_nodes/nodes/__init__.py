@@ -15,6 +15,7 @@ from . import (
     sampling,
     training,
     vae,
+    vae_loading,
 )
 
 NODES: list[type[io.ComfyNode]] = [
@@ -47,6 +48,7 @@ NODES: list[type[io.ComfyNode]] = [
     evaluation.MeasureRun,
     vae.DecodeSeamless,
     vae.EncodeSeamless,
+    vae_loading.LoadDiffusersVAE,
 ]
 
 

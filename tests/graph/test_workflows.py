@@ -12,9 +12,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import torch
 from measured_runs import begin
 from PIL import Image, ImageSequence
 from prompts import forget
+from tiny_vaes import decoded, encoded, save
 
 from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.headless.comfycli import convert
@@ -357,6 +359,25 @@ def test_judge_training_shows_the_nearest_cases(genart, server):
     cases = next(path for name, path in made.items() if name.startswith("gan_nearest_cases"))
     with Image.open(cases) as sheet:
         assert sheet.width > 600 and np.asarray(sheet).std() > 10
+
+
+@torch.no_grad()
+def test_any_vae_shows_a_picture_beside_what_the_vae_makes_of_it(genart, server):
+    network = save(server.base / "models" / "vae" / "workflow_tiny", "AutoencoderTiny", seed=1)
+    rng = np.random.default_rng(1)
+    picture = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(server.base / "input" / "workflow_picture.png")
+    values = {
+        "Load Image.image": "workflow_picture.png",
+        "Load VAE (Diffusers).vae_name": "vae/workflow_tiny",
+    }
+    (path,) = genart("any_vae", *settings(values)).values()
+    made = np.asarray(Image.open(path))
+    assert made.shape == (48, 128, 3) and np.array_equal(made[:, :64], picture)
+    x = torch.from_numpy(picture).movedim(-1, 0)[None] / 127.5 - 1
+    back = decoded(network, encoded(network, x))[0].movedim(0, -1) * 127.5 + 127.5
+    expected = back.clamp(0, 255).numpy()
+    assert np.abs(made[:, 64:] - expected).max() < 2 and expected.std() > 5
 
 
 def test_without_its_checkpoint_a_workflow_names_it(server, tmp_path, capsys):

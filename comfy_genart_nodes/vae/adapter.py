@@ -1,0 +1,186 @@
+"""One way to encode and decode, whatever class of diffusers does it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import GenartError
+from .config import KINDS
+from .latent_spaces import LatentSpace, family
+
+_SIDE, _FRAMES = 256, 9
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How latents lie.
+
+    Attributes:
+        channels: of latents as they travel.
+        factor: pixels along a side for each place of the latents.
+        frames: pictures of a film for each frame of the latents after the first; None where latents
+            are of pictures, `[n, c, h, w]` and not `[n, c, t, h, w]`.
+    """
+
+    channels: int
+    factor: int
+    frames: int | None = None
+
+
+def measured(network: nn.Module, space: LatentSpace) -> Layout:
+    """The layout of a network on the meta device, where nothing is computed.
+
+    Raises:
+        ValueError: when its encoder and its decoder do not go together.
+        Exception: whatever its class raises, with settings that do not go together.
+    """
+    video = KINDS[type(network).__name__].video
+    shape = (1, 3, _FRAMES, _SIDE, _SIDE) if video else (1, 3, _SIDE, _SIDE)
+    with torch.no_grad(), torch.device("meta"):
+        latents = _encode(network, space, torch.empty(shape))
+        if type(network).__name__ not in _DECODERS:  # those need numbers
+            back = _decode(network, space, latents).shape
+            if back != shape:
+                raise ValueError(f"{list(shape)} comes back as {list(back)}")
+    frames = (_FRAMES - 1) // (latents.shape[2] - 1) if video else None
+    return Layout(latents.shape[1], _SIDE // latents.shape[-1], frames)
+
+
+class PictureVAE(nn.Module):
+    """An autoencoder for pictures in -1..1, `[n, 3, h, w]`, or films, `[n, 3, t, h, w]`.
+
+    A module that holds the network, rather than the network itself: diffusers' own have a `device`
+    that nobody can set, and hosts do.
+
+    Args:
+        network: of a class of `KINDS`.
+        layout: how its latents lie.
+        space: how they travel.
+        wide: compute in float32 whatever the dtype of the weights.
+    """
+
+    def __init__(
+        self, network: nn.Module, layout: Layout, space: LatentSpace, wide: bool = False
+    ) -> None:
+        super().__init__()
+        self.network, self.layout, self.space, self.wide = network, layout, space, wide
+        self.class_name = type(network).__name__
+        self.kind = KINDS[self.class_name]
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures in -1..1 to latents: the likeliest, where the class gives a distribution."""
+        return self._sure(lambda x: _encode(self.network, self.space, x), pictures)
+
+    def decode(self, latents: Tensor, **_: Any) -> Tensor:
+        """Latents to pictures, about -1..1; equal ones for equal latents.
+
+        Args:
+            latents: `[n, channels, h, w]`, for films `[n, channels, t, h, w]`.
+            _: what hosts ask of some VAEs of their own.
+
+        Raises:
+            GenartError: when they are another family's.
+        """
+        self._check(latents)
+        return self._sure(lambda z: _decode(self.network, self.space, z), latents)
+
+    def _check(self, latents: Tensor) -> None:
+        hint = "decode them with the VAE of the model that made them."
+        if latents.shape[1] != self.layout.channels:
+            raise GenartError(
+                f"These latents have {family(latents.shape[1])}, and this {self.class_name} takes "
+                f"{family(self.layout.channels)}: {hint}"
+            )
+        if latents.ndim != 4 + self.kind.video:
+            made, taken = ("pictures", "films") if self.kind.video else ("films", "pictures")
+            raise GenartError(
+                f"These are latents of {made}, and this {self.class_name} takes those of {taken}: "
+                f"{hint}"
+            )
+
+    def _sure(self, work: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+        """Work in the dtype of the weights, and again in float32 where that ran over."""
+        weight = next(self.network.parameters())
+        if weight.device != values.device:  # a host told to keep nothing on the device
+            self.to(values.device)
+        dtype = weight.dtype
+        if dtype is torch.float32:
+            return work(values.float())
+        if not self.wide:
+            made = work(values.to(dtype))
+            if made.isfinite().all() or not values.isfinite().all():
+                return made
+            logging.warning(
+                "genart: %s gave values that are no numbers in %s: done again in float32, in which "
+                "it works from now on.",
+                self.class_name,
+                str(dtype).removeprefix("torch."),
+            )
+            self.wide = True
+        with self._widened(dtype):
+            return work(values.float())
+
+    @contextmanager
+    def _widened(self, dtype: torch.dtype) -> Iterator[None]:
+        """In float32 for a while; half precision comes back as it was, bit by bit."""
+        self.float()
+        try:
+            yield
+        finally:
+            self.to(dtype)
+
+
+def _encode(network: Any, space: LatentSpace, pictures: Tensor) -> Tensor:
+    made = network.encode(pictures)
+    if hasattr(made, "latent_dist"):
+        z = made.latent_dist.mode()
+    else:
+        z = made.latents if hasattr(made, "latents") else made.latent
+    return space.travelling(z)
+
+
+def _decode(network: Any, space: LatentSpace, latents: Tensor) -> Tensor:
+    made: Tensor = _DECODERS.get(type(network).__name__, _plainly)(network, space.own(latents))
+    return made
+
+
+def _plainly(network: Any, z: Tensor) -> Tensor:
+    made: Tensor = network.decode(z).sample
+    return made
+
+
+def _as_a_film(network: Any, z: Tensor) -> Tensor:
+    """The batch is one film, as ComfyUI decodes such VAEs."""
+    made: Tensor = network.decode(z, num_frames=len(z)).sample
+    return made
+
+
+def _from_noise(network: Any, z: Tensor) -> Tensor:
+    """One by one, each from the same noise, so that no picture depends on its batch."""
+    made = [
+        network.decode(each, generator=torch.Generator("cpu").manual_seed(_SEED)).sample
+        for each in z.split(1)
+    ]
+    return torch.cat(made)
+
+
+_DECODERS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "AutoencoderKLTemporalDecoder": _as_a_film,
+    "ConsistencyDecoderVAE": _from_noise,
+}
+
+
+def described(vae: PictureVAE) -> str:
+    """A VAE in one sentence."""
+    layout = vae.layout
+    frames = f", {layout.frames} frames of a film" if layout.frames else ""
+    return (
+        f"{vae.class_name}: latents of {family(layout.channels)}, {layout.factor}x{layout.factor} "
+        f"pixels{frames} for each place"
+    )

@@ -1,0 +1,96 @@
+"""Latents as diffusers' classes make them, and as they travel in ComfyUI.
+
+ComfyUI's latents are those that a diffusion model's scale and shift have not touched yet; two
+classes of diffusers see it otherwise.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ITSELF = "the VAE itself"
+
+SCALES = {
+    "SD 1.5": (0.18215, 0.0),
+    "SDXL": (0.13025, 0.0),
+    "SD 3": (1.5305, 0.0609),
+    "Flux": (0.3611, 0.1159),
+}
+"""Scale and shift of diffusion models: what they work on is (z - shift) * scale."""
+
+FAMILIES = {
+    3: "the first latent diffusion models and ComfyUI's pixel_space",
+    4: "SD 1.5, SDXL and their kin",
+    16: "SD 3, Flux, Wan and Qwen-Image",
+    32: "Sana's DC and HunyuanVideo 1.5",
+    48: "Wan 2.2",
+    64: "HunyuanImage",
+    128: "Flux.2, LTX and the large DC",
+}
+"""Whose latents have so many channels, as a rule."""
+
+
+class LatentSpace(Protocol):
+    """How latents of a class become ComfyUI's, and back."""
+
+    def travelling(self, z: Tensor) -> Tensor:
+        """ComfyUI's latents from those of the class."""
+
+    def own(self, z: Tensor) -> Tensor:
+        """Latents of the class from ComfyUI's."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Latents of the class are (z - shift) * scale."""
+
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def travelling(self, z: Tensor) -> Tensor:
+        """As of `LatentSpace`."""
+        return z / self.scale + self.shift
+
+    def own(self, z: Tensor) -> Tensor:
+        """As of `LatentSpace`."""
+        return (z - self.shift) * self.scale
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Flux.2: 2x2 places become channels, brought to mean 0 and deviation 1.
+
+    In diffusers the pipeline does this, in ComfyUI the VAE.
+
+    Args:
+        norm: the statistics, of the channels of patches.
+    """
+
+    norm: nn.BatchNorm2d
+
+    def travelling(self, z: Tensor) -> Tensor:
+        """[n, c, h, w] to [n, 4c, h/2, w/2]."""
+        mean, deviation = self._statistics(z)
+        return (F.pixel_unshuffle(z, 2) - mean) / deviation
+
+    def own(self, z: Tensor) -> Tensor:
+        """[n, 4c, h/2, w/2] to [n, c, h, w]."""
+        mean, deviation = self._statistics(z)
+        return F.pixel_shuffle(z * deviation + mean, 2)
+
+    def _statistics(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        assert mean is not None and variance is not None
+        return (
+            mean.view(1, -1, 1, 1).to(z),
+            torch.sqrt(variance.view(1, -1, 1, 1) + self.norm.eps).to(z),
+        )
+
+
+def family(channels: int) -> str:
+    """Channels of latents with whose they are, for a message."""
+    whose = FAMILIES.get(channels)
+    return f"{channels} channels" + (f" (as those of {whose})" if whose else "")

@@ -1,0 +1,45 @@
+"""Pictures and latents as exact numbers, from a file and to one."""
+
+from pathlib import Path
+
+import folder_paths
+import torch
+from safetensors.torch import load_file, save_file
+
+
+class ReadNumbers:
+    """The tensors of a file of the input folder."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "read", ("IMAGE", "MASK", "LATENT")
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"name": ("STRING", {})}}
+
+    def read(self, name):
+        found = load_file(Path(folder_paths.get_input_directory()) / name)
+        return found.get("image"), found.get("mask"), {"samples": found.get("samples")}
+
+
+class WriteNumbers:
+    """Writes what it gets to a file of the output folder."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "test", "write", (), True
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        wired = {"image": ("IMAGE",), "latent": ("LATENT",)}
+        return {"required": {"name": ("STRING", {})}, "optional": wired}
+
+    def write(self, name, image=None, latent=None):
+        kept = {} if image is None else {"image": image}
+        kept |= {key: value for key, value in (latent or {}).items() if torch.is_tensor(value)}
+        whole = {key: value.contiguous() for key, value in kept.items()}
+        save_file(whole, Path(folder_paths.get_output_directory()) / name)
+        return ()
+
+
+NODE_CLASS_MAPPINGS = {
+    "GenartTestReadNumbers": ReadNumbers,
+    "GenartTestWriteNumbers": WriteNumbers,
+}
