@@ -8,7 +8,8 @@ from ..errors import GenartError, check_choice
 from ..host import sockets
 from ..host.schema import field, seed_field
 from ..training import recipes
-from ..training.config import FITS, LOSSES, TrainConfig
+from ..training.config import LOSSES, TrainConfig
+from ..training.run_config import FITS
 
 AUTO = "auto"
 RECIPES = [AUTO, *recipes.RECIPES]

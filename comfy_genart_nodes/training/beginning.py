@@ -19,15 +19,13 @@ from ..errors import GenartError
 from ..evaluation.features import weights
 from ..files import replace as rename
 from ..files import unwritable
-from ..gan.checkpoint import LoadedGAN
 from ..names import check_name
-from . import parents
-from .config import TrainConfig, differences
 from .licences import counted, terms_of
+from .lineage import Lineage, Parent, kept, lineage
 from .measuring import held_out, wanted_apart
 from .picture_sets import PictureSet, check_count, class_labels
 from .pictures import write_array
-from .players import check_players, group_of
+from .run_config import RunConfig, differences
 from .run_folder import FORMAT, PLACE, HeldError, RunFolder, write_json
 from .team import Team, check_processes
 
@@ -38,11 +36,11 @@ def prepare(
     runs: Path,
     name: str,
     pictures: PictureSet | None,
-    config: TrainConfig,
+    config: RunConfig,
     device: str,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    parent: LoadedGAN | None = None,
+    parent: Parent | None = None,
     processes: int = 1,
     called: Mapping[str, str] = MappingProxyType({}),
 ) -> RunFolder:
@@ -81,23 +79,22 @@ def prepare(
         raise GenartError(
             f"There is no run {path.name!r} yet that could go on without pictures: give it some."
         )
-    rival = parents.rival_of(parent) if parent else None
-    classes = len(class_labels(pictures, pictures.names)[0]) if config.classes else 0
+    origin = lineage(config, parent)
+    labelled = getattr(config, "classes", False)  # which few kinds of networks know
+    classes = len(class_labels(pictures, pictures.names)[0]) if labelled else 0
     # What cannot go well fails before the long work.
-    likely = settled(config, len(pictures), classes, parent, rival is not None)
-    begun = parents.Parent(parent.spec, parent.generator.state_dict(), rival) if parent else None
-    check_players(likely, classes, begun)
-    _check_team(likely.family, config.batch, device, processes)
+    likely = settled(config, len(pictures), classes, origin)
+    origin.check(likely, classes)
+    _check_team(likely, origin, device, processes)
     _sweep(path)
     temporary = runs / f".{path.name}.{os.getpid()}.tmp"
     try:
         for folder in ("samples", "checkpoints"):
             (temporary / folder).mkdir(parents=True)
-        data = _decode(pictures, config, temporary / "pictures.npy", progress)
-        config = settled(config, len(data["pictures"]), classes, parent, rival is not None)
+        data = _decode(pictures, config, bool(classes), temporary / "pictures.npy", progress)
+        config = settled(config, len(data["pictures"]), classes, origin)
         _check_shown(data, config)
-        if parent:
-            parents.keep(temporary, parent, rival)
+        origin.keep(temporary)
         versions = {
             "genart": __version__,
             "torch": torch.__version__,
@@ -105,6 +102,7 @@ def prepare(
         }
         run = {
             "format": FORMAT,
+            "kind": config.KIND,
             "config": config.to_json(),
             "data": data,
             "machine": machine,
@@ -120,7 +118,11 @@ def prepare(
 
 
 def _decode(
-    pictures: PictureSet, config: TrainConfig, array: Path, progress: Callable[[int, int], None]
+    pictures: PictureSet,
+    config: RunConfig,
+    labelled: bool,
+    array: Path,
+    progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
     """Write the array of a new run's pictures; what `run.json` says of them.
 
@@ -128,51 +130,35 @@ def _decode(
     how many of those pictures are under which licence, and of whom there is consent.
     """
     terms_of(pictures.manifest, pictures.names)  # what cannot go well fails before the long work
-    kept, broken = write_array(
+    names, broken = write_array(
         pictures, config.resolution, array, config.fit, config.background, config.seed, progress
     )
-    classes, labels = class_labels(pictures, kept) if config.classes else ([], [])
+    classes, labels = class_labels(pictures, names) if labelled else ([], [])
     return {
         "folder": pictures.place,
         "fingerprint": pictures.fingerprint,
-        "pictures": kept,
+        "pictures": names,
         "skipped": broken,
         "classes": classes,
         "labels": labels,
-        "terms": counted(terms_of(pictures.manifest, kept)),
+        "terms": counted(terms_of(pictures.manifest, names)),
     }
 
 
-def settled(
-    config: TrainConfig, count: int, classes: int, parent: LoadedGAN | None, judged: bool
-) -> TrainConfig:
-    """The settings that a run has once its pictures, and the network it goes on from, are known.
+def settled(config: RunConfig, count: int, classes: int, origin: Lineage) -> RunConfig:
+    """The settings that a run has once its pictures, and where it comes from, are known.
 
     Args:
         config: those asked for.
         count: of pictures.
         classes: of theirs.
-        parent: the network.
-        judged: whether its discriminator is known too.
+        origin: what it begins with.
 
     Raises:
         GenartError: when they do not go together.
     """
-    if parent:
-        config = parents.descend(config, parent, classes, judged)
-    elif config.recipe == "fine-tune":
-        raise GenartError(
-            "The recipe fine-tune goes on with a network: wire a GAN into base, or name a file "
-            "with --from in a shell."
-        )
-    elif config.freeze_d:
-        raise GenartError(
-            "freeze_d keeps blocks as the network to go on from has them: give it one, or set "
-            "freeze_d to 0."
-        )
-    else:
-        config.generator_spec(classes)
-    if config.measure_kimg:
+    config = origin.settled(config, classes)
+    if config.needs_features:
         weights()  # better missed now than after hours
     if config.measure_kimg and not config.held_out:
         config = replace(config, held_out=wanted_apart(count))
@@ -188,7 +174,7 @@ def settled(
     return config
 
 
-def _check_shown(data: dict[str, Any], config: TrainConfig) -> None:
+def _check_shown(data: dict[str, Any], config: RunConfig) -> None:
     """Refuse to keep apart all pictures of a class: the network would offer what it never saw."""
     count = len(data["pictures"])
     apart = set(held_out(count, config.held_out, config.seed))
@@ -212,10 +198,10 @@ def _check_device(device: str) -> None:
         ) from error
 
 
-def _check_team(family: str, batch: int, device: str, processes: int) -> None:
+def _check_team(config: RunConfig, origin: Lineage, device: str, processes: int) -> None:
     """Refuse more processes than the device, or the batch, has room for."""
     check_processes(device, processes)
-    Team(size=processes).share(batch, group_of(family, batch))
+    Team(size=processes).share(config.batch, origin.group(config))
 
 
 def _sweep(path: Path) -> None:
@@ -243,9 +229,9 @@ def _free_name(path: Path) -> str:
 def _reopen(
     run: RunFolder,
     pictures: PictureSet | None,
-    config: TrainConfig,
+    config: RunConfig,
     machine: dict[str, Any],
-    parent: LoadedGAN | None,
+    parent: Parent | None,
     called: Mapping[str, str],
 ) -> RunFolder:
     count, classes = len(run.data["pictures"]), len(run.data.get("classes", ()))
@@ -255,19 +241,21 @@ def _reopen(
             f"The run {run.path.name!r} was begun with {count} pictures, and these are "
             f"{len(pictures)}, or others: give it none, and it goes on with its own, or {another}."
         )
-    known = parents.read(run.path)
-    judged = known is not None and known.discriminator is not None
-    parent = parent or parents.kept(run.path)
+    if config.KIND != run.config.KIND:
+        raise GenartError(
+            f"The run {run.path.name!r} trains a {run.config.KIND.upper()}, not a "
+            f"{config.KIND.upper()}: {another}."
+        )
     if not config.held_out:
         config = replace(config, held_out=run.config.held_out)
-    config = settled(config, count, classes, parent, judged)
+    config = settled(config, count, classes, kept(run, parent))
     changed = _unexplained(differences(run.config, config, called), run.config, config)
     if changed:
         raise GenartError(
             f"The run {run.path.name!r} was begun with {', '.join(changed)}: go on with the old "
             f"settings, or {another}."
         )
-    _check_team(config.family, config.batch, machine["device"], machine["processes"])
+    _check_team(config, kept(run), machine["device"], machine["processes"])
     places = {name: run.machine.get(name, 1) for name in PLACE}
     if (config, {name: machine[name] for name in PLACE}) != (run.config, places):
         try:
@@ -281,7 +269,7 @@ def _reopen(
     return run
 
 
-def _unexplained(changed: list[str], old: TrainConfig, new: TrainConfig) -> list[str]:
+def _unexplained(changed: list[str], old: RunConfig, new: RunConfig) -> list[str]:
     """Of settings that differ, the recipe alone where it differs: it explains most others."""
     if old.recipe == new.recipe:
         return changed

@@ -44,8 +44,8 @@ def squared(
     Args:
         picture: just opened; it is decoded here, a JPEG no larger than needed.
         side: of the square.
-        fit: of `config.FITS`. "crop" takes the middle; "random" takes a square of `LEAST_AREA` to
-            all of the largest one's area, somewhere; "pad" shows the whole picture with the
+        fit: of `run_config.FITS`. "crop" takes the middle; "random" takes a square of `LEAST_AREA`
+            to all of the largest one's area, somewhere; "pad" shows the whole picture with the
             background beside it, and so does "letterbox", which never enlarges it.
         background: behind what is transparent, and beside padded pictures.
         key: what "random" draws from: the same part for the same key.

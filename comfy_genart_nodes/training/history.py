@@ -18,6 +18,6 @@ def spent_seconds(events: Events) -> float:
     return total + max(last - began, 0.0)
 
 
-def kids(events: Events) -> dict[int, float]:
-    """The KID of every step that was measured; of steps trained twice, the later one."""
-    return {event["step"]: event["kid"] for event in events if event["event"] == "measures"}
+def scores(events: Events, name: str) -> dict[int, float]:
+    """A measure at every step where it was taken; of steps trained twice, the later one."""
+    return {event["step"]: event[name] for event in events if event["event"] == "measures"}

@@ -1,10 +1,12 @@
-"""Which pictures each step of a run sees."""
+"""Which pictures each step of a run sees, and how."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from .draws import generator
+from .draws import Draws, generator
 
 
 class Order:
@@ -25,6 +27,10 @@ class Order:
         """The indices of a step's pictures."""
         return [self._at(step * size + i) for i in range(size)]
 
+    def part(self, draws: Draws) -> list[int]:
+        """The indices of those of a step's pictures that some draws are for."""
+        return self.batch(draws.step, draws.total)[draws.part.start : draws.part.stop]
+
     def _at(self, place: int) -> int:
         epoch, within = divmod(place, len(self.shown))
         if epoch != self._epoch:
@@ -32,3 +38,29 @@ class Order:
             self._places = torch.randperm(len(self.shown), generator=drawn)
             self._epoch = epoch
         return self.shown[int(self._places[within])]
+
+
+def shown(
+    pictures: np.ndarray,
+    indices: Sequence[int],
+    draws: Draws,
+    mirror: bool,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Pictures as networks see them, `[n, 3, side, side]` in -1..1.
+
+    Args:
+        pictures: uint8 `[n, 3, side, side]`.
+        indices: which.
+        draws: theirs.
+        mirror: show some of them mirrored.
+        device: where to.
+        dtype: of the result.
+    """
+    batch = torch.from_numpy(np.stack([pictures[i] for i in indices]))
+    real = batch.to(device, memory_format=torch.channels_last).to(dtype) / 127.5 - 1
+    if mirror:
+        turn = draws.uniform("mirror", 1, 1, 1) < 0.5
+        real = torch.where(turn.to(device), real.flip(3), real)
+    return real

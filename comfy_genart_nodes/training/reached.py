@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import GenartError
 from ..gan.checkpoint import LoadedGAN, load_gan
-from .history import kids
+from .history import scores
 from .run_folder import RunFolder
 
 WHICH = ("newest", "best", "step")
@@ -77,8 +77,8 @@ def _at(run: RunFolder, step: int) -> Reached:
 
 
 def _best(run: RunFolder) -> Reached | None:
-    found = kids(run.events()).items()
-    measured = {run.checkpoint_path(step): kid for step, kid in found}
+    found = scores(run.events(), run.config.SCORE).items()
+    measured = {run.checkpoint_path(step): score for step, score in found}
     kept = [path for path in measured if path.is_file()]
     if not measured and run.config.measure_kimg:
         return None

@@ -19,7 +19,8 @@ from ..errors import GenartError
 from ..files import unwritable, written
 from ..gan.checkpoint import read_header
 from ..names import check_name
-from .config import STOP_RULES, TrainConfig
+from .config import TrainConfig
+from .run_config import STOP_RULES, RunConfig
 
 FORMAT = 1
 PLACE = ("device", "processes")  # of a run's machine, what may change when it goes on
@@ -46,7 +47,7 @@ class RunFolder:
         try:
             run = json.loads((path / "run.json").read_text(encoding="utf-8"))
             newer = int(run["format"]) > FORMAT
-            self.config = TrainConfig.from_json(run["config"])
+            self.config: RunConfig = TrainConfig.from_json(run["config"])
             self.machine: dict[str, Any] = run["machine"]
             self.data: dict[str, Any] = run["data"]
         except FileNotFoundError as error:
@@ -171,7 +172,7 @@ class RunFolder:
         except OSError as error:
             raise unwritable(self.path, error) from error
 
-    def update(self, config: TrainConfig, machine: dict[str, Any]) -> None:
+    def update(self, config: RunConfig, machine: dict[str, Any]) -> None:
         """Write new stop rules and the devices; threads and precision stay as they began."""
         self.config = config
         self.machine = {**self.machine, **{name: machine[name] for name in PLACE}}
@@ -283,7 +284,7 @@ def open_run(runs: Path, name: str) -> RunFolder:
     return RunFolder(path)
 
 
-def begun(runs: Path, name: str) -> TrainConfig | None:
+def begun(runs: Path, name: str) -> RunConfig | None:
     """The settings of a run, where one of that name has begun and can be read."""
     try:
         return open_run(runs, name).config

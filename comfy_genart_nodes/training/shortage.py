@@ -1,6 +1,11 @@
-"""Whether an error says that memory ran out."""
+"""Whether an error says that memory ran out, and what a training does then."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 # What the CPU's allocator says, Apple's cards, and NVIDIA's library of matrix products.
 _SAID = ("DefaultCPUAllocator", "MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -11,3 +16,35 @@ def is_shortage(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _SAID)
+
+
+class Dividing(Protocol):
+    """What works on a batch in parts.
+
+    Attributes:
+        device: where.
+        micro: so many pictures at a time.
+    """
+
+    device: torch.device
+    micro: int
+
+    def forget(self) -> None:
+        """Let go of what an unfinished step has gathered."""
+
+
+def patiently(trainee: Dividing, gather: Callable[[], T]) -> T:
+    """What a whole batch gives; of half as many pictures at a time while memory runs out.
+
+    The others of a team are not asked in between: each may run out in its own time.
+    """
+    while True:
+        try:
+            return gather()
+        except (RuntimeError, MemoryError) as error:
+            if not is_shortage(error) or trainee.micro == 1:
+                raise
+        trainee.forget()
+        trainee.micro //= 2
+        if trainee.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-from .config import TrainConfig
 from .curves import Curve, curves
 from .history import spent_seconds
+from .run_config import RunConfig
 from .run_folder import RunFolder
 
 NEWS = 6
@@ -32,13 +32,13 @@ def headline(run: RunFolder) -> str:
     return f"{run.path.name}: {_state(run, events)}, {done(config, kimg)}"
 
 
-def done(config: TrainConfig, kimg: float) -> str:
+def done(config: RunConfig, kimg: float) -> str:
     """How far a run is."""
     whole = config.last_step * config.batch / 1000
     return f"{kimg:.4g} of {whole:.6g} kimg ({100 * kimg / whole:.0f} %)"
 
 
-def ahead(config: TrainConfig, step: int, speed: float, spent: float) -> str:
+def ahead(config: RunConfig, step: int, speed: float, spent: float) -> str:
     """How fast a run is, and how long it has to go.
 
     Args:

@@ -6,23 +6,24 @@ micro-batches and among processes.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..gan.networks import neighbour_norm
 from ..gan.networks.generator import Generator, Noise
-from . import ada, losses
+from . import ada, learners, losses
 from .augment import augment
 from .config import TrainConfig
 from .draws import Draws
+from .learners import DTYPES, Optimiser
 from .log import Report, note
-from .order import Order
+from .order import Order, shown
 from .parents import Parent
 from .players import one_hot, parts, players
-from .shortage import is_shortage
+from .shortage import patiently
 from .team import Team
 
 # Lazy regularisation (Karras et al. 2020, section 3.1); R3GAN's penalties act at every step.
@@ -30,8 +31,6 @@ PENALTY_EVERY = {"logistic": 16, "minimax": 16, "hinge": 16, "r3gan": 1}
 PATHS_EVERY = 4  # likewise, of path lengths
 ADAPT_EVERY = 4  # steps, of ADA's p
 EMA_RAMP_UP = 0.05  # the moving average is never longer than this part of the run so far
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
 
 
 class Training:
@@ -62,7 +61,7 @@ class Training:
     ) -> None:
         self.config, self.pictures, self.device = config, pictures, device
         self.team = team or Team()
-        self.half, self.dtype = precision == "bf16", _DTYPES[precision]
+        self.half, self.dtype = precision == "bf16", DTYPES[precision]
         self.labels = None if labels is None else torch.from_numpy(labels).long()
         self.classes = 0 if self.labels is None else int(self.labels.max()) + 1
         self.loss = losses.LOSSES[config.loss]
@@ -77,14 +76,19 @@ class Training:
         self.g, self.d = self.players.generator, self.players.discriminator
         self.g_ema: Generator = copy.deepcopy(self.g).eval().requires_grad_(False)
         for network in (self.g, self.d, self.g_ema):
-            network.to(device, self.dtype)
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            learners.place(network, device, self.dtype)
         fixed = set(self.players.frozen(config.freeze_d))
-        self.learning = [p for p in self.d.parameters() if p not in fixed]
+        learning = {n: p for n, p in self.d.named_parameters() if p not in fixed}
+        self.learning = list(learning.values())
         self.d.requires_grad_(False)
-        rate = config.rate * self.players.pace
-        self.adam_g = _adam(list(self.g.parameters()), rate, self.players.betas)
-        self.adam_d = _adam(self.learning, config.rate, self.players.betas)
+        rate, betas = config.rate * self.players.pace, self.players.betas
+        self.adam_g = learners.adam(list(self.g.parameters()), rate, betas)
+        self.adam_d = learners.adam(self.learning, config.rate, betas)
+        self.networks = {"g": self.g, "g_ema": self.g_ema, "d": self.d}
+        self.optimisers = [
+            Optimiser("adam_g", self.adam_g, dict(self.g.named_parameters())),
+            Optimiser("adam_d", self.adam_d, learning),
+        ]
         self.order = Order(len(pictures), config.seed, left_out)
 
     def advance(self) -> Report:
@@ -114,27 +118,15 @@ class Training:
             for group in adam.param_groups:
                 group["lr"] = self.config.rate * pace * factor
 
-    def _patiently(self, gather: Callable[[], tuple[Report, Tensor]]) -> tuple[Report, Tensor]:
-        """A network's gradients; of half as many pictures at a time while memory runs out.
-
-        The others of the team are not asked in between: each may run out in its own time.
-        """
-        while True:
-            try:
-                return gather()
-            except (RuntimeError, MemoryError) as error:
-                if not is_shortage(error) or self.micro == 1:
-                    raise
-            self._kept = None
-            for adam in (self.adam_g, self.adam_d):
-                adam.zero_grad()
-            self.micro //= 2
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+    def forget(self) -> None:
+        """Let go of what an unfinished step has gathered."""
+        self._kept = None
+        for adam in (self.adam_g, self.adam_d):
+            adam.zero_grad()
 
     def _teach_d(self) -> Report:
-        self._switch(self.learning, True)
-        report, w_mean = self._patiently(self._gather_d)
+        learners.switch(self.learning, True)
+        report, w_mean = patiently(self, self._gather_d)
         statistics = neighbour_norm.met(self.g, self.config.batch)
         self.team.sum([w_mean, *statistics])
         neighbour_norm.remember(self.g, statistics)
@@ -161,8 +153,8 @@ class Training:
         return report, w_mean
 
     def _teach_g(self) -> Report:
-        self._switch(self.learning, False)
-        report, path_mean = self._patiently(self._gather_g)
+        learners.switch(self.learning, False)
+        report, path_mean = patiently(self, self._gather_g)
         if self._evens_paths:
             self.team.sum([path_mean])
         self.path_mean = path_mean
@@ -194,10 +186,6 @@ class Training:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
-
-    def _switch(self, parameters: Sequence[nn.Parameter], on: bool) -> None:
-        for parameter in parameters:
-            parameter.requires_grad_(on)
 
     def _learn(self, adam: torch.optim.Optimizer) -> None:
         """One step along the gradients of the whole batch."""
@@ -232,13 +220,8 @@ class Training:
 
     def _real(self, draws: Draws) -> tuple[list[Tensor], Tensor | None]:
         """Pictures, -1..1, some mirrored where the run asks for it, and their classes."""
-        whole = self.order.batch(draws.step, draws.total)
-        indices = whole[draws.part.start : draws.part.stop]
-        batch = torch.from_numpy(np.stack([self.pictures[i] for i in indices]))
-        real = batch.to(self.device, memory_format=torch.channels_last).to(self.dtype) / 127.5 - 1
-        if self.config.mirror:
-            turn = draws.uniform("mirror", 1, 1, 1) < 0.5
-            real = torch.where(turn.to(self.device), real.flip(3), real)
+        indices = self.order.part(draws)
+        real = shown(self.pictures, indices, draws, self.config.mirror, self.device, self.dtype)
         if self.labels is None:
             return self.players.views(real), None
         classes = one_hot(self.labels[torch.tensor(indices)], self.classes)
@@ -320,29 +303,17 @@ class Training:
         pictures, classes = self._real(draws)
         return self.players.score(self._augment(pictures, draws, "augment rival"), classes)
 
-    @torch.no_grad()
     def _average(self) -> None:
         """Move the averaged generator towards the trained one."""
-        seen = self.step * self.config.batch
         half_life = self.config.ema_kimg * 1000
         if self.config.parent is None:  # else the average is good from the start
-            half_life = min(half_life, seen * EMA_RAMP_UP)
-        beta = 0.5 ** (self.config.batch / max(half_life, 1e-8))
-        for mean, trained in zip(self.g_ema.parameters(), self.g.parameters(), strict=True):
-            mean.lerp_(trained, 1 - beta)
-        for kept, current in zip(self.g_ema.buffers(), self.g.buffers(), strict=True):
-            kept.copy_(current)
+            half_life = min(half_life, self.step * self.config.batch * EMA_RAMP_UP)
+        learners.move_average(self.g_ema, self.g, half_life, self.config.batch)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a checkpoint must hold, by name."""
-        found: dict[str, Tensor] = {"path_mean": self.path_mean, "ada": self.ada}
-        for prefix, network in self._networks():
-            found |= {f"{prefix}.{name}": t for name, t in network.state_dict().items()}
-        for prefix, adam, learning in self._optimisers():
-            for name, parameter in learning.items():
-                for key, value in adam.state[parameter].items():
-                    found[f"{prefix}.{key}.{name}"] = value
-        return found
+        own = {"path_mean": self.path_mean, "ada": self.ada}
+        return own | learners.tensors(self.networks, self.optimisers)
 
     @property
     def astray(self) -> bool:
@@ -351,45 +322,8 @@ class Training:
 
     def restore(self, tensors: dict[str, Tensor], step: int) -> None:
         """Take up copies of the state that `tensors` gave after a step."""
-        for prefix, network in self._networks():
-            network.load_state_dict(_below(tensors, prefix))
-        for prefix, adam, learning in self._optimisers():
-            stored = _below(tensors, prefix)
-            for name, parameter in learning.items():
-                adam.state[parameter] = {
-                    key: self._like(stored[f"{key}.{name}"], parameter)
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                }
+        learners.restore(tensors, self.networks, self.optimisers)
         # Runs from before these had neither.
         self.path_mean = tensors.get("path_mean", self.path_mean).to(self.device, copy=True)
         self.ada = tensors.get("ada", self.ada).clone()
         self.step = step
-
-    def _like(self, value: Tensor, parameter: nn.Parameter) -> Tensor:
-        """A stored moment on the parameter's device, laid out as the parameter is."""
-        if value.shape != parameter.shape:  # the count of steps
-            return value.to(self.device, copy=True)
-        return torch.empty_like(parameter).copy_(value).detach()
-
-    def _networks(self) -> Iterator[tuple[str, nn.Module]]:
-        yield from (("g", self.g), ("g_ema", self.g_ema), ("d", self.d))
-
-    def _optimisers(
-        self,
-    ) -> Iterator[tuple[str, torch.optim.Optimizer, dict[str, nn.Parameter]]]:
-        """Each with the parameters it moves, by name."""
-        learning = set(self.learning)
-        yield "adam_g", self.adam_g, dict(self.g.named_parameters())
-        yield "adam_d", self.adam_d, {n: p for n, p in self.d.named_parameters() if p in learning}
-
-
-def _adam(
-    parameters: list[nn.Parameter], rate: float, betas: tuple[float, float]
-) -> torch.optim.Optimizer:
-    fused = parameters[0].device.type in ("cpu", "cuda")
-    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=fused)
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = prefix + "."
-    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}

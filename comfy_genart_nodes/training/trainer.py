@@ -11,21 +11,20 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from ..errors import GenartError
 from ..files import replace, written
 from ..gan import checkpoint
-from . import failures, history, parents, showing
-from .config import TrainConfig
+from . import failures, history
 from .heap import retain_heap
 from .log import AstrayError, Log
-from .measuring import MADE, Measuring, held_out
+from .measuring import held_out
+from .run_config import RunConfig
 from .run_folder import RunFolder
 from .shortage import is_shortage
-from .step import Training
 from .team import Team, join
+from .trainee import Figures, begin
 
 Outcome = Literal["finished", "stopped"]
 
@@ -84,12 +83,12 @@ class _Session:
         self.run, self.team = run, team
         self.should_stop, self.listen = should_stop, listen
         config = run.config
-        self.kids = history.kids(run.events())
-        self._measuring: Measuring | None = None
+        self.scores = history.scores(run.events(), config.SCORE)
+        self._measuring: Callable[[], Figures] | None = None
         torch.set_num_threads(int(run.machine["threads"]))
         retain_heap()
         self.pictures = run.pictures
-        self.training = self._begin()
+        self.training = begin(run, self.pictures, team, self._apart())
         self.micro = self.training.micro
         self.checkpoint_steps = _every(config.checkpoint_kimg, config)
         self.sample_steps = _every(config.sample_kimg, config)
@@ -99,24 +98,6 @@ class _Session:
         if config.hours is not None:
             spent = history.spent_seconds(run.events())
             self.deadline = time.monotonic() + config.hours * 3600 - spent
-
-    def _begin(self) -> Training:
-        """The run as it was before its first step."""
-        machine = self.run.machine
-        device = torch.device(machine["device"])
-        if self.team.size > 1 and device.type == "cuda":
-            device = torch.device("cuda", torch.cuda.current_device())
-        labels = self.run.data.get("labels")
-        return Training(
-            self.run.config,
-            self.pictures,
-            device,
-            machine["precision"],
-            labels=np.array(labels) if labels else None,
-            left_out=self._apart(),
-            team=self.team,
-            parent=parents.read(self.run.path),
-        )
 
     def _apart(self) -> list[int]:
         """Places of the pictures that are kept apart for measures."""
@@ -181,23 +162,14 @@ class _Session:
             self._measure()
 
     def _measure(self) -> None:
-        """Record what the averaged generator is worth, unless somebody wants to stop meanwhile."""
+        """Record what the averaged network is worth, unless somebody wants to stop meanwhile."""
         if not self.team.first:
             return
         if self._measuring is None:
-            self._measuring = Measuring(
-                self.run.path,
-                self.pictures,
-                self._apart(),
-                self.training.device,
-                lambda numbers: showing.pictures(self.training, numbers, MADE),
-                seed=self.run.config.seed,
-                made=MADE,
-                progress=self._heed,
-            )
+            self._measuring = self.training.measuring(self.run.path, self._apart(), self._heed)
         with suppress(_WantedElsewhereError):
             figures = self._measuring()
-            self.kids[self.training.step] = figures["kid"]
+            self.scores[self.training.step] = figures[self.run.config.SCORE]
             self._record("measures", **figures)
 
     def _heed(self, done: int, total: int) -> None:
@@ -210,12 +182,12 @@ class _Session:
         return self.should_stop() or self.run.stop_file.exists()
 
     def _flat(self) -> bool:
-        """Whether the KID has not become better for as long as the run wants to wait."""
+        """Whether the score has not become better for as long as the run wants to wait."""
         patience = self.run.config.plateau_kimg
-        if patience is None or not self.kids or not self.team.first:
+        if patience is None or not self.scores or not self.team.first:
             return False
-        best = min(self.kids, key=self.kids.__getitem__)
-        return (max(self.kids) - best) * self.run.config.batch >= patience * 1000
+        best = min(self.scores, key=self.scores.__getitem__)
+        return (max(self.scores) - best) * self.run.config.batch >= patience * 1000
 
     def _go_back(self, error: AstrayError) -> None:
         """Take up the last good state and learn more slowly from there, once in a run.
@@ -227,7 +199,7 @@ class _Session:
             raise error
         if not self._resume():
             del self.training  # there may be no room for two
-            self.training = self._begin()
+            self.training = begin(self.run, self.pictures, self.team, self._apart())
             self.micro = self.training.micro
         self.training.slow_down(SLOWER)
         rate = self.run.config.rate * SLOWER
@@ -271,7 +243,7 @@ class _Session:
         self.training.micro = min(int(header.get("micro", len(self.training.share))), self.micro)
         self.micro = self.training.micro
         # What a process that was killed measured beyond this state is measured again.
-        self.kids = {at: kid for at, kid in self.kids.items() if at <= self.training.step}
+        self.scores = {at: score for at, score in self.scores.items() if at <= self.training.step}
         return self.training.step
 
     def _newest(self) -> int | None:
@@ -318,9 +290,7 @@ class _Session:
         step = self.training.step
         path = self.run.checkpoint_path(step)
         header = {
-            "family": self.training.g.family,
-            "spec": checkpoint.spec_settings(self.training.g.spec),
-            "discriminator": self.training.players.rival_settings,
+            **self.training.header(),
             "info": training_info(self.run, step),
             "step": step,
             "rate": self.training.rate_factor,
@@ -337,8 +307,8 @@ class _Session:
         """Remove checkpoints that are neither among the newest nor among the best."""
         config = self.run.config
         there = self.run.checkpoints
-        measured = [step for step in self.kids if self.run.checkpoint_path(step) in there]
-        best = sorted(measured, key=self.kids.__getitem__)[: config.keep_best]
+        measured = [step for step in self.scores if self.run.checkpoint_path(step) in there]
+        best = sorted(measured, key=self.scores.__getitem__)[: config.keep_best]
         kept = {*there[-config.keep_last :], *map(self.run.checkpoint_path, best)}
         for old in there:
             if old not in kept:
@@ -350,7 +320,7 @@ class _Session:
             return
         path = self.run.sample_path(self.training.step)
         with written(path) as temporary:
-            showing.sheet(self.training).save(temporary, format="PNG")
+            self.training.sheet().save(temporary, format="PNG")
         self._record("samples", file=f"samples/{path.name}")
 
 
@@ -365,7 +335,7 @@ def training_info(run: RunFolder, step: int) -> dict[str, Any]:
     return {"training": training | terms}
 
 
-def _every(kimg: float, config: TrainConfig) -> int:
+def _every(kimg: float, config: RunConfig) -> int:
     return max(1, round(kimg * 1000 / config.batch))
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.training import measuring, trainer
+from comfy_genart_nodes.training import gan_run, measuring, trainer
 from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.measuring import held_out
@@ -53,7 +53,7 @@ class Means:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(measuring, "Features", Means)
-    monkeypatch.setattr(trainer, "MADE", 32)
+    monkeypatch.setattr(gan_run, "MADE", 32)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import checkpoint
-from comfy_genart_nodes.training import trainer
+from comfy_genart_nodes.training import showing, trainer
 from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.run_folder import RunFolder
@@ -82,17 +82,17 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(run, whole):
 
 
 def test_a_disk_that_fills_while_a_sheet_is_written(run, whole, monkeypatch):
-    save = trainer.showing.sheet
+    save = showing.sheet
 
     class Full:
         def save(self, *args, **kwargs):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trainer.showing, "sheet", lambda training: Full())
+    monkeypatch.setattr(showing, "sheet", lambda training: Full())
     with pytest.raises(GenartError, match=r"step00000004\.png.*free some space"):
         trainer.train(run.path, never)
     assert run.checkpoints[-1] == run.checkpoint_path(4)  # before the sheet
-    monkeypatch.setattr(trainer.showing, "sheet", save)
+    monkeypatch.setattr(showing, "sheet", save)
     goes_on(run, whole)
 
 

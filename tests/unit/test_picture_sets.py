@@ -11,7 +11,7 @@ from zips import locked, png, zipped
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.training.beginning import prepare
-from comfy_genart_nodes.training.config import FITS, TrainConfig
+from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.dataset_report import report
 from comfy_genart_nodes.training.fitting import LEAST_AREA, squared
 from comfy_genart_nodes.training.picture_sets import (
@@ -21,6 +21,7 @@ from comfy_genart_nodes.training.picture_sets import (
     open_pictures,
 )
 from comfy_genart_nodes.training.pictures import AHEAD, write_array
+from comfy_genart_nodes.training.run_config import FITS
 
 BLUE = (10, 20, 250)
 
