@@ -33,8 +33,8 @@ class MeasureRun(io.ComfyNode):
             "Measure Run",
             "genart/evaluation",
             description=(
-                "Measures how good and how varied the pictures of a trained GAN are, against "
-                "pictures that the run kept apart, and whether it copies training pictures."
+                "Measures how good and how varied the pictures of a trained GAN are, against real "
+                "pictures that it never saw, and whether it copies training pictures."
             ),
             search_aliases=["kid", "fid", "precision recall", "memorization", "judge"],
             is_output_node=True,

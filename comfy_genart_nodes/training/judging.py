@@ -1,4 +1,4 @@
-"""A run judged: figures of what a GAN makes against the pictures kept apart, and whether it copies.
+"""A run judged: figures of what a GAN makes against pictures it never saw, and whether it copies.
 
 The copying check has two calibrations (`evaluation.nearest`): every training picture against all
 others, and with near-duplicates taken as one picture, which alone wakes the check in sets that
@@ -46,7 +46,8 @@ class Judgement:
         about: what was judged.
         figures: as `Measuring` gives them.
         made: how many pictures were made ...
-        apart: ... how many real ones were kept apart ...
+        apart: ... against how many real ones that the run never learned from ...
+        given: ... so many of which it did not keep apart itself, but got for this ...
         known: ... and among how many training pictures copies were looked for.
         plain: copying, every training picture for itself ...
         strict: ... and with near-duplicates as one; None where all are near-duplicates.
@@ -59,6 +60,7 @@ class Judgement:
     figures: dict[str, Any]
     made: int
     apart: int
+    given: int
     known: int
     plain: Copying
     strict: Copying | None
@@ -71,7 +73,7 @@ class Judgement:
         of = self.figures
         lines = [
             *filter(None, [self.about]),
-            f"{self.made} made pictures, {self.apart} kept apart, {self.known} trained on",
+            f"{self.made} made pictures, {self._others()}, {self.known} trained on",
             f"features: {of['backbone']}; compare only figures of the same features, numbers of "
             "pictures and run",
             f"KID {_figure(of, 'kid')}: 0 where both are of one source; lower is better",
@@ -79,6 +81,11 @@ class Judgement:
             *self._copying(),
         ]
         return "\n".join(lines)
+
+    def _others(self) -> str:
+        """How many real pictures the run never learned from, and how they came to be at hand."""
+        counts = {"kept apart": self.apart - self.given, "unseen ones given": self.given}
+        return " and ".join(f"{count} {how}" for how, count in counts.items() if count)
 
     def _copying(self) -> list[str]:
         plain, strict = self.plain, self.strict
@@ -114,7 +121,7 @@ def _figure(figures: dict[str, Any], name: str) -> str:
 def _shares(found: Copying) -> str:
     return (
         f"{_share(found.made, found.made_of)} of the made pictures, "
-        f"{_share(found.apart, found.apart_of)} of those kept apart"
+        f"{_share(found.apart, found.apart_of)} of real ones it never saw"
     )
 
 
@@ -204,6 +211,7 @@ def judge(
         figures=measuring.figures(made),
         made=len(made),
         apart=len(aside),
+        given=0 if unseen is None else len(unseen),
         known=len(known),
         plain=count_near(closest, aside, own["calibrated"]),
         strict=strict,

@@ -151,7 +151,7 @@ def test_a_run_that_kept_none_apart_is_measured_against_other_pictures(server, f
     node = measured(graph, "unmeasured", clip_vision=vision(graph), unseen=unseen)
     report = graph.run(server)[node[0]]["text"][0]
     assert report.startswith("run unmeasured: its newest checkpoint, step0")
-    assert "16 made pictures, 8 kept apart, 40 trained on" in report
+    assert "16 made pictures, 8 unseen ones given, 40 trained on" in report
     assert not list(run.path.glob("features_*"))
 
 

@@ -60,10 +60,15 @@ def test_a_run_that_kept_nothing_apart_is_measured_against_others(tmp_path):
     unseen = decode_unseen(run, others)
     found = judged(run, flat(MADE, 5), unseen=unseen, about="run a")
     assert (found.apart, found.known) == (APART, COUNT)
-    assert found.text().startswith("run a\n")
+    assert found.text().startswith(
+        f"run a\n{MADE} made pictures, {APART} unseen ones given, {COUNT} trained on\n"
+    )
+    assert "kept apart" not in found.text()  # the run kept none
     assert not list(run.path.glob("features_*"))  # those of other pictures are not the run's
     kept = begun(tmp_path, flat(COUNT, 0), "b", held_out=8)
-    assert judged(kept, flat(MADE, 5), unseen=unseen).apart == 8 + APART  # besides
+    both = judged(kept, flat(MADE, 5), unseen=unseen)
+    assert both.apart == 8 + APART  # besides
+    assert f"8 kept apart and {APART} unseen ones given, " in both.text()
 
 
 def test_pictures_that_a_run_has_are_no_unseen_ones(run):
