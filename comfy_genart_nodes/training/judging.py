@@ -105,8 +105,9 @@ class Judgement:
         else:
             lines.append("  and there are no near-duplicates among the training pictures")
         lines.append(
-            f"  the middle picture is as near as percentile {self.figures['nearest']:.0f} of them; "
-            "50 is honest"
+            "  the typical made picture is nearer to a training picture than "
+            f"{100 - self.figures['nearest']:.0f} % of those are to each other: near 100 % it is a "
+            "copy, about 50 % a new picture of the same kind, near 0 % still unlike them all"
         )
         seeds = ", ".join(str(case.seed) for case in self.cases)
         return [*lines, f"nearest to training pictures, as on the sheet: seeds {seeds}"]

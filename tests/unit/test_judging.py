@@ -1,6 +1,7 @@
 """Measuring a run tells copies from honest pictures, and shows the nearest cases."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -124,6 +125,18 @@ def test_its_words_tell_copying_from_honest_work(run):
     for part in ("halves", "20 kept apart", "70 trained on", "KID", "coverage", "95 %"):
         assert part in honest.text()
     assert honest.figures["kid"] == judged(run, flat(MADE, 5)).figures["kid"]
+
+
+def test_its_words_tell_copies_from_new_pictures_and_from_such_as_are_like_none(run, tmp_path):
+    trained, _ = learned(run)
+    alike = (flat(1, 3) // 2 + flat(COUNT, 4) // 8).astype(np.uint8)  # one picture, slightly varied
+    unlike = judged(begun(tmp_path, alike), flat(MADE, 5))
+    said = r"typical made picture is nearer to a training picture than (\d+) %"
+    copy, new, strange = (
+        int(re.search(said, found.text())[1])
+        for found in (judged(run, trained[:MADE]), judged(run, flat(MADE, 5)), unlike)
+    )
+    assert copy == 100 and 25 < new < 75 and strange == 0
 
 
 def test_near_duplicates_lull_the_plain_check_and_the_strict_one_wakes(tmp_path):
