@@ -1,12 +1,14 @@
 """What the report on a set of pictures finds, and what it must not."""
 
+import colorsys
 import dataclasses
+import io
 import json
 import tracemalloc
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.headless.cli import main
@@ -136,6 +138,48 @@ def test_flat_pictures_of_other_colours_are_no_duplicates():
     assert duplicates.groups(prints) == [[0, 1]]
 
 
+def icon(seed, hue, saturation=0.8, value=0.8):
+    """A flat mark somewhere on white, of a hue from 0 to 1: a disc, a square or a frame."""
+    corner = np.random.default_rng(seed).integers(20, 40, 2)
+    left, top = map(int, corner)
+    side = 16 + 6 * (seed % 6)
+    colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue % 1, saturation, value))
+    picture = Image.new("RGB", (96, 96), "white")
+    pen = ImageDraw.Draw(picture)
+    draw = pen.ellipse if seed % 3 == 0 else pen.rectangle
+    draw((left, top, left + side, top + side), fill=colour)
+    if seed % 3 == 2:
+        third = side // 3
+        pen.rectangle((left + third, top + third, left + 2 * third, top + 2 * third), fill="white")
+    return picture
+
+
+def seen(picture):
+    return duplicates.fingerprint(np.asarray(picture.resize((32, 32))).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_icon_in_another_colour_is_no_duplicate(seed):
+    """Small before white, it hardly changes the mean colour of the whole."""
+    tones = [icon(seed, i / 12) for i in range(12)]
+    tones += [icon(seed, 0, saturation=0, value=value) for value in (0.0, 0.25, 0.5, 0.75)]
+    assert duplicates.groups([seen(each) for each in tones]) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_same_icon_kept_otherwise_is_a_duplicate(seed):
+    once = icon(seed, seed / 12)
+    packed = io.BytesIO()
+    once.save(packed, "JPEG", quality=60)
+    others = [
+        Image.open(packed),
+        once.resize((64, 64), Image.Resampling.BICUBIC),
+        ImageEnhance.Brightness(once).enhance(0.9),
+        ImageEnhance.Color(once).enhance(1.15),
+    ]
+    assert duplicates.groups([seen(each) for each in (once, *others)]) == [[0, 1, 2, 3, 4]]
+
+
 def test_different_pictures_are_rarely_taken_for_one():
     prints = [
         duplicates.fingerprint(np.asarray(scene(i, (32, 32))).transpose(2, 0, 1))
@@ -155,7 +199,8 @@ def test_groups_are_what_chains_of_small_changes_reach():
     near = [[(a ^ b).bit_count() <= duplicates.BITS for b in bits] for a in bits]
     reach = np.linalg.matrix_power(np.array(near, dtype=float), len(bits)) > 0
     expected = {tuple(np.flatnonzero(row).tolist()) for row in reach if row.sum() > 1}
-    made = duplicates.groups([duplicates.Print(b, (0.0, 0.0, 0.0)) for b in bits])
+    plain = np.zeros((3, duplicates.PARTS, duplicates.PARTS), np.uint8)
+    made = duplicates.groups([duplicates.Print(b, plain) for b in bits])
     assert {tuple(group) for group in made} == expected and len(expected) > 2
 
 
