@@ -1,4 +1,4 @@
-"""`genart run`: queue workflows on a real ComfyUI and bring home what they make."""
+"""`genart run`: queue workflows on a real ComfyUI and bring home what they make and say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import re
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GenartError
+from ..files import written
 from .client import Server
 from .comfycli import convert, run_prompt
 from .comfyui import running, stop_on_signals
@@ -24,12 +26,16 @@ from .workflow import (
     own_seed,
     parse_seeds,
     read,
+    title,
     with_seed,
 )
 
 _COUNTER = re.compile(r"_\d{5,}_?$")  # what ComfyUI appends: walk_00007_.webp
 _PREVIEW = re.compile(r"_temp_[a-z]{5}$")  # and, before it, to the name of a preview
 _UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
+
+Reports = list[tuple[str, dict[str, Any]]]
+"""What each node of a finished prompt reported, by its id, in the order of the workflow."""
 
 
 @dataclass
@@ -43,18 +49,22 @@ class Delivery:
     folder: Path
     _count: Counter[str] = field(default_factory=Counter)
 
-    def take(self, server: Server, prompt: Prompt, prompt_id: str) -> list[Path]:
-        """Fetch every file a finished prompt reported, in the order of the workflow's nodes."""
-        outputs, seed = server.outputs(prompt_id), own_seed(prompt)
-        order = {id_: number for number, id_ in enumerate(prompt)}
+    def take(self, server: Server, prompt: Prompt, reported: Reports) -> list[Path]:
+        """Fetch every file that a finished prompt's nodes reported."""
         paths = []
-        # A node that expands into others reports under their ids, "3.0.0.9" for one of node 3.
-        for id_ in sorted(outputs, key=lambda id_: order.get(id_.partition(".")[0], len(order))):
-            for item in _files(outputs[id_]):
-                path = self.path(item["filename"], seed)
+        for _, report in reported:
+            for item in _files(report):
+                path = self.path(item["filename"], own_seed(prompt))
                 server.file(item, path)
                 paths.append(path)
         return paths
+
+    def write(self, name: str, prompt: Prompt, text: str) -> Path:
+        """Write what the nodes of a prompt say, beside its pictures."""
+        path = self.path(f"{name}.txt", own_seed(prompt))
+        with written(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+        return path
 
     def path(self, served: str, seed: int | None) -> Path:
         """Where a file goes that the server calls `served`: always new, always in the folder."""
@@ -73,6 +83,35 @@ def _files(reported: dict[str, Any]) -> Iterator[dict[str, str]]:
                 yield item
 
 
+def _reports(server: Server, prompt: Prompt, prompt_id: str) -> Reports:
+    """What the nodes reported; one that expands into others does so under the workflow's own id."""
+    order = {id_: number for number, id_ in enumerate(prompt)}
+    # Those others have ids as "3.0.0.9", for one of node 3.
+    found = [(id_.partition(".")[0], each) for id_, each in server.outputs(prompt_id).items()]
+    return sorted(found, key=lambda report: order.get(report[0], len(order)))
+
+
+def told(prompt: Prompt, reported: Reports, known: dict[str, Any]) -> str:
+    """The texts that nodes show on the page, each under its node's name; "" where there are none.
+
+    Args:
+        prompt: the workflow.
+        reported: what its nodes reported.
+        known: the server's object_info, which has the names of nodes without a title.
+    """
+    parts = []
+    for id_, report in reported:
+        shown = report.get("text") or ()
+        texts = [shown] if isinstance(shown, str) else [each for each in shown if each]
+        if texts:
+            parts += [f"{title(prompt, id_, known)}:", *map(_indented, texts)]
+    return "\n".join(parts)
+
+
+def _indented(text: Any) -> str:
+    return textwrap.indent(str(text), "  ")
+
+
 def run_workflow(
     server: Server,
     path: Path,
@@ -81,7 +120,7 @@ def run_workflow(
     seeds: list[int],
     silence: int,
 ) -> list[Path]:
-    """Run a workflow file, once or once for each seed, and fetch what it makes.
+    """Run a workflow file, once or once for each seed; fetch what it makes and tell what it says.
 
     Args:
         server: Where.
@@ -107,7 +146,11 @@ def run_workflow(
         say = _Speaker(
             path.stem + (f" seed {seeds[number - 1]} ({number}/{len(seeds)})" if seeds else "")
         )
-        made = delivery.take(server, each, run_prompt(server, each, silence, say))
+        reported = _reports(server, each, run_prompt(server, each, silence, say))
+        made = delivery.take(server, each, reported)
+        if text := told(each, reported, known):
+            print(text, file=sys.stderr, flush=True)
+            made.append(delivery.write(path.stem, each, text))
         for file in made:
             print(file, flush=True)
         paths += made
@@ -131,7 +174,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="run workflows and fetch what they make",
         description="Run workflow files (as the page saves or exports them) on a ComfyUI that is "
         "started for them and stopped afterwards, or on a running one, and put the outputs into a "
-        "folder, named by seed. A file of the same name is replaced.",
+        "folder, named by seed; texts that nodes show are printed, and written beside them as "
+        ".txt. A file of the same name is replaced.",
     )
     parser.add_argument("workflows", nargs="+", type=Path, metavar="WORKFLOW.json")
     parser.add_argument("--server", metavar="URL", help="a running ComfyUI: http://host:8188")

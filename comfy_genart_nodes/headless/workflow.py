@@ -108,6 +108,15 @@ def label(prompt: Prompt, id_: str) -> str:
     return f'{id_} "{_title(prompt[id_])}"' if id_ in prompt else id_
 
 
+def title(prompt: Prompt, id_: str, known: Mapping[str, Any]) -> str:
+    """What the page calls a node: its own title, else the name of its kind, else its id."""
+    node = prompt.get(id_, {})
+    kind = node.get("class_type", id_)
+    return str(
+        node.get("_meta", {}).get("title") or known.get(kind, {}).get("display_name") or kind
+    )
+
+
 def _title(node: dict[str, Any]) -> str:
     return str(node.get("_meta", {}).get("title") or node["class_type"])
 

@@ -132,6 +132,23 @@ def test_files_of_nodes_that_expand_come_in_the_order_of_the_workflow(genart, tm
     assert len(contents(tmp_path / "out")) == 4
 
 
+def test_what_nodes_say_is_printed_under_their_names_and_kept(genart, server, tmp_path):
+    def saying(**more):
+        return {"class_type": "PreviewAny", "inputs": {"source": ["8", 0]}} | more
+
+    text = {"class_type": "PrimitiveString", "inputs": {"value": "three sheep,\none lamb — 羊"}}
+    code, stdout, stderr = end(
+        genart(picture(**{"9": saying(_meta={"title": "Flock"}), "8": text, "7": saying()}))
+    )
+    own = server.get("/object_info")["PreviewAny"]["display_name"]
+    said = "".join(f"{name}:\n  three sheep,\n  one lamb — 羊\n" for name in ("Flock", own))
+    assert code == 0 and said in stderr
+    names = [line.rpartition(os.sep)[2] for line in stdout.splitlines()]
+    assert names == ["noise_seed1_00001_.png", "workflow_seed1_00001_.txt"]
+    kept = contents(tmp_path / "out")
+    assert {*kept} == {*names} and kept[names[1]].decode() == said
+
+
 @pytest.mark.parametrize(
     ("workflow", "options", "named"),
     [

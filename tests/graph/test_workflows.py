@@ -29,13 +29,14 @@ WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 
 @pytest.fixture
 def genart(server: Any, tmp_path: Path) -> Any:
-    """Run a shared workflow; what it made, by name."""
+    """Run a shared workflow; what it made, by name, without what its nodes said."""
 
     def run(name: str, *options: str, out: str = "out") -> dict[str, Path]:
         workflow = ROOT / "workflows" / f"{name}.json"
         where = ["--server", server.url, "--out", str(tmp_path / out)]
         assert main(["run", str(workflow), *where, *options]) == 0
-        return {path.name: path for path in (tmp_path / out).iterdir()}
+        made = (tmp_path / out).iterdir()
+        return {path.name: path for path in made if path.suffix != ".txt"}
 
     return run
 
@@ -336,7 +337,7 @@ def test_distil_learns_what_a_graph_makes_and_makes_more_of_it(genart, server):
     kept.unlink()
 
 
-def test_dataset_report_shows_a_folder(genart, server):
+def test_dataset_report_shows_and_tells_of_a_folder(genart, server, capsys, tmp_path):
     folder = server.base / "input" / "workflow_report"
     folder.mkdir()
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
@@ -349,6 +350,10 @@ def test_dataset_report_shows_a_folder(genart, server):
         assert sheet.size == (192, 192)
         middles = [sheet.getpixel((48 + 96 * (i % 2), 48 + 96 * (i // 2))) for i in range(3)]
     assert middles == colours
+    kept = (tmp_path / "out" / "dataset_report_00001_.txt").read_text()
+    assert kept in capsys.readouterr().err
+    assert re.search(r"^Dataset Report:\n  4 pictures in ", kept, re.MULTILINE)
+    assert "cannot be read: 1 (broken.png)" in kept
 
 
 def test_judge_training_shows_the_nearest_cases(genart, server):
