@@ -19,6 +19,10 @@ LOSSES = ("logistic", "minimax", "hinge", "r3gan")
 _FASTGAN = {4: 16, 8: 8, 16: 4, 32: 2, 64: 2, 128: 1, 256: 0.5, 512: 0.25, 1024: 0.125}
 _LEAST_SIDE = {"fastgan": 64, "dcgan": 8}
 _MOST_SIDE = 1024
+_NAMES = {
+    "fastgan": "FastGAN, the network of the recipe tiny,",
+    "dcgan": "DCGAN, the network of the recipe classic,",
+}
 _LEAST = {"gamma": 0, "path_length": 0, "freeze_d": 0}
 
 
@@ -96,13 +100,17 @@ class TrainConfig(RunConfig):
                 mapping_layers=self.mapping_layers,
             )
         if classes:
-            raise GenartError(f"A {self.family} knows no classes: take a StyleGAN2 for them.")
+            raise GenartError(
+                f"{_NAMES[self.family]} knows no classes: choose the recipe stylegan2-ada, or "
+                "train without classes."
+            )
         least = _LEAST_SIDE[self.family]
         known = [least << i for i in range(9) if least << i <= _MOST_SIDE]
         if self.resolution not in known:
             listed = ", ".join(map(str, known))
             raise GenartError(
-                f"A {self.family} makes pictures of side {listed}, not {self.resolution}."
+                f"{_NAMES[self.family]} makes pictures of side {listed}, not {self.resolution}: "
+                "choose one of them, or another recipe."
             )
         sides = [4 << i for i in range(9) if 4 << i <= self.resolution]
         # Imported here: they bring torch, which a command's help can do without.

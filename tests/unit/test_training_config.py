@@ -8,7 +8,7 @@ import pytest
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.order import Order
-from comfy_genart_nodes.training.recipes import BYTES, automatic, width
+from comfy_genart_nodes.training.recipes import BYTES, automatic, settings, width
 
 CONFIG = TrainConfig(resolution=32, batch=4, steps=18, channel_base=128, mirror=True)
 
@@ -52,6 +52,12 @@ def test_what_auto_stands_for():
     assert automatic(50, 64, False, None, classes=True) == ("stylegan2-ada", None)
     assert automatic(3000, 1024, False, tight) == ("stylegan2-ada", width(1024, tight))
     assert automatic(3000, 1024, True, tight) == ("fine-tune", None)
+
+
+@pytest.mark.parametrize("recipe", ["tiny", "classic"])
+def test_a_recipe_without_classes_is_called_by_its_name(recipe):
+    with pytest.raises(GenartError, match=f"the recipe {recipe}, knows no classes: choose .*-ada"):
+        settings(recipe, resolution=64).generator_spec(classes=2)
 
 
 @pytest.mark.parametrize(
