@@ -77,7 +77,8 @@ def prepare(
         return _reopen(RunFolder(path), pictures, config, machine, parent, called)
     if pictures is None:
         raise GenartError(
-            f"There is no run {path.name!r} yet that could go on without pictures: give it some."
+            f"There is no run {path.name!r} yet that could go on without pictures: wire "
+            "a dataset, or name a folder in a shell."
         )
     origin = lineage(config, parent)
     labelled = getattr(config, "classes", False)  # which few kinds of networks know
@@ -238,8 +239,9 @@ def _reopen(
     another = f"choose a new name, as {_free_name(run.path)!r}"
     if pictures is not None and run.data["fingerprint"] != pictures.fingerprint:
         raise GenartError(
-            f"The run {run.path.name!r} was begun with {count} pictures, and these are "
-            f"{len(pictures)}, or others: give it none, and it goes on with its own, or {another}."
+            f"The run {run.path.name!r} was begun with {count} pictures, and these {len(pictures)} "
+            "are others: unwire dataset (in a shell, leave out DATA), and it goes on with the "
+            f"pictures that it has, or {another}."
         )
     if config.KIND != run.config.KIND:
         raise GenartError(

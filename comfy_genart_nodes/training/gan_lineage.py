@@ -44,8 +44,8 @@ class GANLineage:
             )
         if config.freeze_d:
             raise GenartError(
-                "freeze_d keeps blocks as the network to go on from has them: give it one, or set "
-                "freeze_d to 0."
+                "freeze_d keeps blocks as the network to go on from has them, and there is none: "
+                "name one, or set freeze_d to 0."
             )
         config.generator_spec(classes)
         return config

@@ -62,8 +62,8 @@ def descend(config: TrainConfig, parent: LoadedGAN, classes: int, judged: bool) 
         own = f"knows {spec.c_dim} classes" if spec.c_dim else "knows no classes"
         those = f"have {classes}" if classes else "are used without"
         raise GenartError(
-            f"The network to go on from {own}, and the pictures {those}: give it as many, or train "
-            "without it."
+            f"The network to go on from {own}, and the pictures {those}: train with as many "
+            "classes, or without the network."
         )
     if config.recipe == "fine-tune":
         config = fine_tuned(config, parent.generator.family)

@@ -333,7 +333,7 @@ def test_other_pictures_under_the_same_name_are_refused(begin, tmp_path):
     begin()
     for i in range(2):
         Image.new("RGB", (32, 32)).save(tmp_path / f"{i}.png")
-    with pytest.raises(GenartError, match="16 pictures"):
+    with pytest.raises(GenartError, match=r"begun with 16 pictures, and these 2 are others"):
         prepare(tmp_path / "genart", "a", open_folder(tmp_path), CONFIG, "cpu")
 
 
