@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,9 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+
+STRIDES = (2, 4, 8, 16, 16, 32, 32)
+"""Of each stage: pixels of the picture along a side for every place."""
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -112,10 +116,33 @@ class EfficientNetLite0(nn.Module):
         x = F.relu6(self._bn1(self._conv_head(self._blocks(x))))
         return x.mean(dim=(2, 3))
 
+    def stages(self, x: Tensor, count: int) -> Iterator[Tensor]:
+        """What the first stages make of pictures, each from the one before.
+
+        Args:
+            x: as `forward` takes it.
+            count: how many stages; what lies behind them is not computed.
+
+        Yields:
+            `[n, c, ceil(h / s), ceil(w / s)]` with the c of the stage and the s of `STRIDES`.
+        """
+        x = F.relu6(self._bn0(self._conv_stem(x)))
+        end = 0
+        for blocks, *_ in _STAGES[:count]:
+            start, end = end, end + blocks
+            x = self._blocks[start:end](x)
+            yield x
+
     def classify(self, features: Tensor) -> Tensor:
         """Logits `[n, 1000]` of ImageNet's classes for features `[n, 1280]`."""
         logits: Tensor = self._fc(features)
         return logits
+
+
+def as_seen(pictures: Tensor) -> Tensor:
+    """Pictures `[n, 3, h, w]` in -1..1 as the network takes them."""
+    x = ((pictures + 1) * 127.5 - 127) / 128
+    return x.contiguous(memory_format=torch.channels_last)  # faster on CPUs
 
 
 def weights() -> Path:
@@ -195,7 +222,5 @@ class Features:
             x = F.interpolate(
                 x, (SIZE, SIZE), mode="bicubic", align_corners=False, antialias=True
             ).clamp(-1, 1)
-        x = ((x + 1) * 127.5 - 127) / 128
-        x = x.contiguous(memory_format=torch.channels_last)  # faster on CPUs
-        features: Tensor = self.network(x)
+        features: Tensor = self.network(as_seen(x))
         return features.float().cpu()

@@ -1,0 +1,65 @@
+"""How far pictures look apart to a network that has learned to see.
+
+The form is that of Zhang et al. 2018 (LPIPS, arXiv 1801.03924): feature maps with every place
+scaled to length one over its channels, squared differences summed over channels, averaged over
+places. The network is EfficientNet-Lite0, and stages count alike: there are no weights that were
+fitted to people's opinions, and figures are not comparable with those of LPIPS.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..evaluation.features import STRIDES, Features, as_seen
+
+STAGES = 5
+_LEAST = 4 * STRIDES[STAGES - 1]  # pixels along a side
+_SHORT = 1e-2  # a squared length that is as good as none
+
+
+class Perceptual:
+    """The distance of pictures to others, a number a pair.
+
+    Args:
+        device: where to compute.
+
+    Raises:
+        GenartError: the package with the weights is missing or damaged.
+    """
+
+    name = f"{Features.name}, {STAGES} stages"
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self.network = Features(device).network
+
+    def __call__(self, made: Tensor, real: Tensor) -> Tensor:
+        """Distances `[n]` in float32, with gradients towards `made`.
+
+        Args:
+            made: `[n, 3, h, w]` in -1..1, of any size; small ones are enlarged for the network.
+            real: likewise; taken as given, without gradients.
+        """
+        with torch.no_grad():
+            wanted = list(self._maps(real))
+        pairs = zip(self._maps(made), wanted, strict=True)
+        return torch.stack([(a - b).square().sum(dim=1).mean(dim=(1, 2)) for a, b in pairs]).mean(
+            dim=0
+        )
+
+    def _maps(self, pictures: Tensor) -> list[Tensor]:
+        """What the stages make of pictures, every place of length one."""
+        x = _enlarged(pictures.float())
+        return [_directions(y) for y in self.network.stages(as_seen(x), STAGES)]
+
+
+def _directions(x: Tensor) -> Tensor:
+    """`[n, c, h, w]` with every place scaled to length one over its channels."""
+    return x * (x.square().sum(dim=1, keepdim=True) + _SHORT).rsqrt()
+
+
+def _enlarged(x: Tensor) -> Tensor:
+    """Pictures large enough for the last stage to have some places, all sides alike."""
+    times = -(-_LEAST // min(x.shape[2:]))
+    if times == 1:
+        return x
+    return F.interpolate(x, scale_factor=times, mode="bilinear", align_corners=False)
