@@ -44,7 +44,20 @@ def read_spec(family: object, settings: object, name: str) -> Spec:
         raise GenartError(
             f"{name} holds a network of family {shown(family)!r}, which is not known here."
         )
-    spec_type = FAMILIES[family][0]
+    return spec_of(FAMILIES[family][0], settings, name)
+
+
+def spec_of(spec_type: Any, settings: dict[str, Any], name: str) -> Any:
+    """A spec from what a header says of it.
+
+    Args:
+        spec_type: a dataclass of numbers, texts and tuples of them.
+        settings: its fields, as `dataclasses.asdict` and JSON leave them.
+        name: of the file, for the message.
+
+    Raises:
+        GenartError: when a setting is unknown, or a value is out of bounds.
+    """
     types = {field.name: field.type for field in dataclasses.fields(spec_type)}
     values = {}
     for key, value in settings.items():

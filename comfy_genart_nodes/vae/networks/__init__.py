@@ -1,0 +1,1 @@
+"""Autoencoders that this pack trains: plain torch, their weights drawn from a seed."""
