@@ -53,7 +53,7 @@ def open_vae(path: Path, latents_of: str = ITSELF) -> PictureVAE:
             f"{path.name} is a {config.class_name}, whose latents need no scale: set latents_of to "
             f"{ITSELF!r}."
         )
-    made = _class(config.class_name)
+    made = diffusers_class(config.class_name)
     with torch.device("meta"):
         twin = _built(made, config)
     layout = _layout(twin, _space(twin, latents_of), config)
@@ -64,7 +64,7 @@ def open_vae(path: Path, latents_of: str = ITSELF) -> PictureVAE:
     return PictureVAE(network, layout, _space(network, latents_of), wide=config.wide)
 
 
-def _class(name: str) -> Any:
+def diffusers_class(name: str) -> Any:
     """A class of diffusers.
 
     Raises:

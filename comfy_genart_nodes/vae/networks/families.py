@@ -5,10 +5,14 @@ from typing import Any
 from ...errors import GenartError, shown
 from ...gan.networks.families import spec_of
 from .autoencoder import Autoencoder
+from .kl import KLVAE, KLSpec
 from .tiny import TinySpec, TinyVAE
+from .vector import VectorSpec, VectorVAE
 
 FAMILIES: dict[str, tuple[type, type[Autoencoder]]] = {
+    KLVAE.family: (KLSpec, KLVAE),
     TinyVAE.family: (TinySpec, TinyVAE),
+    VectorVAE.family: (VectorSpec, VectorVAE),
 }
 """Spec and network of each family."""
 

@@ -14,6 +14,7 @@ from ...errors import GenartError
 from ...gan.networks.sizes import check_choice, check_sizes
 from .autoencoder import Autoencoder, Coded
 from .bottlenecks import LIMIT, Bottleneck, Codebook, Gauss, Levels
+from .drawing import dampen, draw_weights
 
 FACTOR = 8
 _STAGES = 3
@@ -164,13 +165,10 @@ class TinyVAE(Autoencoder):
         return 9 * self.spec.width
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw all weights: blocks begin as their shortcuts, pictures as grey."""
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        """Draw all weights: blocks begin as their shortcuts, pictures nearly grey."""
+        draw_weights(self, generator)
         last: Any = self.taesd_decoder[-1]
+        dampen(last.weight)
         with torch.no_grad():
             for block in self.modules():
                 if isinstance(block, Block):
