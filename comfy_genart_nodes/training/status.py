@@ -38,6 +38,19 @@ def done(config: RunConfig, kimg: float) -> str:
     return f"{kimg:.4g} of {whole:.6g} kimg ({100 * kimg / whole:.0f} %)"
 
 
+def beyond(run: RunFolder) -> str:
+    """That a run has seen more pictures than are asked for now, in a sentence; "" if it has not."""
+    config, newest = run.config, run.checkpoints[-1:]
+    step = max((int(path.stem.removeprefix("step")) for path in newest), default=0)
+    if step <= config.last_step:
+        return ""
+    seen, asked = (count * config.batch / 1000 for count in (step, config.last_step))
+    return (
+        f"{run.path.name} has seen {seen:.6g} kimg already, more than the {asked:.6g} that are "
+        f"asked for: it is finished; ask for more than {seen:.6g} to train it further"
+    )
+
+
 def ahead(config: RunConfig, step: int, speed: float, spent: float) -> str:
     """How fast a run is, and how long it has to go.
 
@@ -57,20 +70,21 @@ def describe(run: RunFolder) -> str:
     """How a run stands, how fast it is and what it measured last; then its latest news."""
     events = run.events()
     found = curves(events)
-    lines = [headline(run), _pace(run, events, found), _losses(found), _measures(found)]
+    lines = [headline(run), beyond(run), _pace(run, events, found)]
+    lines += [_losses(found), _measures(found)]
     news = [event for event in events if event["event"] not in _EVERYDAY]
     lines += [_told(event) for event in news[-NEWS:]]
     return "\n".join(line for line in lines if line)
 
 
 def notable(run: RunFolder) -> list[str]:
-    """The last measures, and everything that did not go as planned; a line each.
+    """The last measures, and everything that is not as planned; a line each.
 
     Args:
         run: at work or not.
     """
     told = {event["event"]: measured(event) or incident(event) for event in run.events()}
-    return [line for line in (*told.values(), skipped(run)) if line]
+    return [line for line in (*told.values(), skipped(run), beyond(run)) if line]
 
 
 def skipped(run: RunFolder) -> str:

@@ -25,6 +25,7 @@ from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.job import TrainerJob
 from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.run_folder import RunFolder
+from comfy_genart_nodes.training.status import beyond, describe, notable
 from comfy_genart_nodes.training.step import Training
 
 CONFIG = TrainConfig(
@@ -266,6 +267,16 @@ def test_a_finished_run_goes_on_with_a_later_stop(begin):
     assert not longer.finished
     assert trainer.train(longer.path, lambda: False) == "finished"
     assert longer.finished
+
+
+def test_a_run_that_has_reached_more_than_is_asked_for_says_so(begin):
+    run = begin(config=replace(CONFIG, steps=6))
+    trainer.train(run.path, lambda: False)
+    assert not beyond(run)
+    less = begin(config=replace(CONFIG, steps=None, kimg=0.016))
+    assert less.finished
+    said = "a has seen 0.024 kimg already, more than the 0.016 that are asked for: it is finished"
+    assert said in describe(less) and said in "\n".join(notable(less))
 
 
 def test_a_run_goes_on_without_the_pictures_it_began_with(tmp_path, pictures, begin, unbroken):
