@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .provision import default_base
+from .train_told import Teller, beginning
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -152,13 +153,14 @@ def _train_gan(args: argparse.Namespace) -> int:
         _prepare(args, runs)
     team.totals(0.0)  # the others wait for the folder
     run = open_run(runs, args.run)
+    tell = Teller(run)
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     keep = tensorboard.listener(run) if team.first else _nothing
 
     def listen(event: dict[str, Any]) -> None:
-        _tell(event)
+        tell(event)
         keep(event)
 
     outcome = train(run.path, asked.is_set, listen)
@@ -171,7 +173,7 @@ def _train_gan(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace, runs: Path) -> None:
-    """Begin the run, or open it with new stop rules."""
+    """Begin the run, or open it with new stop rules; say what is going to happen."""
     from ..gan.formats.opening import open_gan
     from ..training import recipes
     from ..training.beginning import prepare
@@ -182,14 +184,18 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
     pictures = open_pictures(args.data) if args.data else None
     given = {name: getattr(args, name) for name in _HELP if hasattr(args, name)}
     recipe, known = args.recipe, begun(runs, args.run)
+    told = f"recipe: {recipe}"
     if recipe == "auto" and known:  # what nobody names stays as it is
         recipe = known.recipe
+        told = f"recipe: {recipe}, as it began"
         given = {name: getattr(known, name) for name in (*_HELP, "parent")} | given
     elif recipe == "auto":
         side, count = given.get("resolution", TrainConfig.resolution), len(pictures or ())
         parent, classes = args.parent is not None, given.get("classes", False)
         recipe, narrow = recipes.automatic(count, side, parent, _memory(args), classes)
-        given.setdefault("channel_base", narrow)
+        narrow = None if given.get("channel_base") else narrow
+        given = {"channel_base": narrow} | given
+        told = recipes.told(recipe, count, parent, narrow)
     run = prepare(
         runs,
         args.run,
@@ -200,9 +206,7 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
         parent=open_gan(args.parent) if args.parent else None,
         called={name: _option(name) for name in _HELP},
     )
-    print(f"run folder: {run.path}")
-    for name in run.data["skipped"]:
-        print(f"skipped, cannot be read: {name}")
+    print(beginning(run, pictures, told), flush=True)
 
 
 def _memory(args: argparse.Namespace) -> int | None:
@@ -226,16 +230,3 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _tell(event: dict[str, Any]) -> None:
-    """Print an event as one line."""
-    if event["event"] == "failed":
-        return  # the error itself is on its way
-    words = [f"{event['kimg']:9.3f} kimg  step {event['step']:<7d} {event['event']}"]
-    for key in ("loss_g", "loss_d", "r1", "pictures_per_second"):
-        if key in event:
-            words.append(f"{key} {event[key]:.3f}")
-    if "file" in event:
-        words.append(str(event["file"]))
-    print("  ".join(words), flush=True)

@@ -38,6 +38,17 @@ def done(config: RunConfig, kimg: float) -> str:
     return f"{kimg:.4g} of {whole:.6g} kimg ({100 * kimg / whole:.0f} %)"
 
 
+def until(config: RunConfig) -> str:
+    """When a run will stop, as its settings have it."""
+    rules = [f"{config.last_step * config.batch / 1000:.6g} kimg (step {config.last_step})"]
+    if config.hours is not None:
+        rules.append(f"{config.hours:g} h of training")
+    if config.plateau_kimg is not None:
+        rules.append(f"{config.plateau_kimg:g} kimg without a better {config.SCORE.upper()}")
+    more = ", whichever comes first" if len(rules) > 1 else ""
+    return f"stops after {' or '.join(rules)}{more}"
+
+
 def beyond(run: RunFolder) -> str:
     """That a run has seen more pictures than are asked for now, in a sentence; "" if it has not."""
     config, newest = run.config, run.checkpoints[-1:]

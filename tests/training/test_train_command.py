@@ -1,12 +1,14 @@
 """`genart train gan`: the trainer in the shell's own process."""
 
 import os
+import re
 import signal
 import sys
 import threading
 from dataclasses import replace
 
 import pytest
+from runs import save_squares
 
 from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.training.run_folder import RunFolder
@@ -67,9 +69,34 @@ def test_the_shell_goes_on_with_what_nobody_names(tmp_path, pictures, capsys):
         "8",
     ]
     assert main([*command, pictures.place, *own, "--mirror", "--kimg", "0.008"]) == 0
+    assert "recipe: stylegan2\n" in capsys.readouterr().out
     before = RunFolder(tmp_path / "output" / "genart" / "a").config
     assert main(command) == 0  # neither pictures nor settings: it is finished
+    said = capsys.readouterr().out
+    assert "a: finished, 0.008 of 0.008 kimg" in said and "stylegan2, as it began" in said
+    assert main([*command, "--kimg", "0.004"]) == 0
+    assert "has seen 0.008 kimg already, more than the 0.004" in capsys.readouterr().out
     assert main([*command, "--kimg", "0.016"]) == 0
     run = RunFolder(tmp_path / "output" / "genart" / "a")
     assert run.config == replace(before, kimg=0.016)
     assert run.events()[-1]["step"] == 4
+
+
+def test_the_shell_says_what_begins_until_when_and_how_long_it_takes(tmp_path, capsys):
+    save_squares(tmp_path / "set")
+    for name in ("a.heic", "b.HEIC", "c.avif", "broken.png"):
+        (tmp_path / "set" / name).write_text("no picture")
+    sizes = ["--resolution", "64", "--channel-base", "64", "--channel-max", "8", "--z-dim", "8"]
+    rules = ["--kimg", "0.032", "--hours", "2", "--held-out", "8", "--threads", "1"]
+    command = ["train", "gan", str(tmp_path / "set"), "--run", "a", "--base", str(tmp_path)]
+    assert main([*command, *sizes, *rules, "--device", "cpu"]) == 0
+    start, _, course = capsys.readouterr().out.partition(" started\n")
+    for line in (
+        "recipe: tiny, for 17 pictures",
+        "16 pictures, 8 of them kept apart for measures; 64x64, 8 a step, on cpu",
+        "passed over: 3 of other kinds, as HEIC or AVIF",
+        "skipped, cannot be read: broken.png",
+        "stops after 0.032 kimg (step 4) or 2 h of training, whichever comes first",
+    ):
+        assert line in start
+    assert re.search(r"progress  loss_g \S+  loss_d .* pictures/s, about \d+ s to go\n", course)
