@@ -9,10 +9,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..errors import GenartError
 from .provision import default_base
 from .train_told import Teller, beginning
+
+if TYPE_CHECKING:
+    from ..gan.checkpoint import LoadedGAN
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,8 +42,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--from",
         dest="parent",
         type=Path,
-        metavar="FILE",
-        help="go on from this GAN (of any family): its shapes take the place of the settings'",
+        metavar="FILE|RUN_FOLDER",
+        help="go on from this GAN (of any family), or from the newest checkpoint of this run: its "
+        "shapes take the place of the settings'",
     )
     gan.add_argument("--run", required=True, metavar="NAME", help="name of the run")
     gan.add_argument(
@@ -174,7 +179,6 @@ def _train_gan(args: argparse.Namespace) -> int:
 
 def _prepare(args: argparse.Namespace, runs: Path) -> None:
     """Begin the run, or open it with new stop rules; say what is going to happen."""
-    from ..gan.formats.opening import open_gan
     from ..training import recipes
     from ..training.beginning import prepare
     from ..training.config import TrainConfig
@@ -203,10 +207,26 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
         recipes.settings(recipe, **given),
         args.device or best_device(),
         args.threads,
-        parent=open_gan(args.parent) if args.parent else None,
+        parent=_parent(args.parent) if args.parent else None,
         called={name: _option(name) for name in _HELP},
     )
     print(beginning(run, pictures, told), flush=True)
+
+
+def _parent(path: Path) -> LoadedGAN:
+    """The GAN of a file, or of a run's newest checkpoint that can be read."""
+    from ..gan.formats.opening import open_gan
+    from ..training.reached import reached
+    from ..training.run_folder import RunFolder
+
+    if not path.is_dir():
+        return open_gan(path)
+    found = reached(RunFolder(path))
+    if found is None:
+        raise GenartError(
+            f"The run in {path} has no checkpoint yet: wait for its first, or go on from another."
+        )
+    return found.gan
 
 
 def _memory(args: argparse.Namespace) -> int | None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from runs import save_squares
 
+from comfy_genart_nodes.gan.checkpoint import load_gan
 from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.training.run_folder import RunFolder
 
@@ -100,3 +101,29 @@ def test_the_shell_says_what_begins_until_when_and_how_long_it_takes(tmp_path, c
     ):
         assert line in start
     assert re.search(r"progress  loss_g \S+  loss_d .* pictures/s, about \d+ s to go\n", course)
+
+
+def test_it_goes_on_from_the_newest_checkpoint_of_a_run(tmp_path, pictures, capsys):
+    def trains(name, *options):
+        command = ["train", "gan", pictures.place, "--run", name, "--base", str(tmp_path)]
+        sizes = ["--resolution", "32", "--batch", "4", "--channel-base", "128", "--threads", "1"]
+        return main([*command, *sizes, "--device", "cpu", *options])
+
+    small = ["--recipe", "stylegan2", "--channel-max", "8", "--z-dim", "8", "--w-dim", "8"]
+    assert trains("first", *small, "--steps", "3", "--checkpoint-kimg", "0.004") == 0
+    runs = tmp_path / "output" / "genart"
+    before, newest = RunFolder(runs / "first").checkpoints
+    assert trains("second", "--from", str(runs / "first"), "--steps", "1") == 0
+    config = RunFolder(runs / "second").config
+    assert config.parent == load_gan(newest).hash and config.recipe == "fine-tune"
+    assert config.freeze_d  # its discriminator came along
+    newest.write_bytes(b"")
+    assert trains("third", "--from", str(runs / "first"), "--steps", "1") == 0
+    assert RunFolder(runs / "third").config.parent == load_gan(before).hash
+    before.unlink()
+    newest.unlink()
+    assert trains("fourth", "--from", str(runs / "first")) == 1
+    assert trains("fourth", "--from", str(tmp_path)) == 1
+    said = capsys.readouterr().err
+    assert "first has no checkpoint yet" in said and "holds no training run" in said
+    assert not (runs / "fourth").exists()
