@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GenartError
-from .provision import default_base
+from .runs import add_base, runs_of
 from .train_told import Teller, beginning
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "shapes take the place of the settings'",
     )
     gan.add_argument("--run", required=True, metavar="NAME", help="name of the run")
-    gan.add_argument(
-        "--base", type=Path, help="ComfyUI base directory; the run lies in its output/genart/NAME"
-    )
+    add_base(gan)
     gan.add_argument("--device", help="where to train, as torch names it (default: a GPU if any)")
     gan.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
     _add_settings(gan)
@@ -147,13 +145,12 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _train_gan(args: argparse.Namespace) -> int:
     from ..training import tensorboard
-    from ..training.run_folder import open_run, runs_folder
+    from ..training.run_folder import open_run
     from ..training.team import join
     from ..training.trainer import train
 
     team = join(args.device or best_device())
-    base = (args.base or default_base()).expanduser().absolute()
-    runs = runs_folder(base / "output")
+    runs = runs_of(args)
     if team.first:
         _prepare(args, runs)
     team.totals(0.0)  # the others wait for the folder

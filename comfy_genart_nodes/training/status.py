@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from .curves import Curve, curves
-from .history import spent_seconds
+from .history import scores, spent_seconds
 from .run_config import RunConfig
 from .run_folder import RunFolder
 
@@ -27,9 +27,21 @@ _SAID = {
 
 def headline(run: RunFolder) -> str:
     """How a run stands, in one line."""
+    events = run.events()
+    return f"{run.path.name}: {_state(run, events)}, {done(run.config, _seen(events))}"
+
+
+def standing(run: RunFolder) -> tuple[str, str, str]:
+    """A run for a list: how far it is, its state, and the last of its scores, "" without any."""
     config, events = run.config, run.events()
-    kimg = max((event.get("kimg", 0) for event in events[-RECENT:]), default=0)
-    return f"{run.path.name}: {_state(run, events)}, {done(config, kimg)}"
+    found = scores(events, config.SCORE)
+    last = f"{config.SCORE.upper()} {found[max(found)]:.3g}" if found else ""
+    return done(config, _seen(events)), _state(run, events), last
+
+
+def _seen(events: list[dict[str, Any]]) -> float:
+    """Thousands of pictures that a run has seen."""
+    return max((event.get("kimg", 0) for event in events[-RECENT:]), default=0)
 
 
 def done(config: RunConfig, kimg: float) -> str:
