@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import GenartError
-from . import comfyui, data, gan, provision, run, sample, train
+from . import comfyui, data, gan, provision, run, runs, sample, train
 
 # Each has `add_parser(subparsers)`, which sets `handler`: a function of the parsed arguments that
 # returns the exit code. None of them imports torch before its handler runs.
-_SUBJECTS = (provision, comfyui, run, train, data, sample, gan)
+_SUBJECTS = (provision, comfyui, run, train, runs, data, sample, gan)
 
 _NUMBERS = re.compile(r"-[\d.][\d.,;:=eE+\-\s]*")
 """A word that begins with a negative number: `-30,.1,-.2`, `-1`, `-1=0:4-`."""

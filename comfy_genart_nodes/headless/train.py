@@ -9,9 +9,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .provision import default_base
+from ..errors import GenartError
+from .runs import add_base, runs_of
+from .train_told import Teller, beginning
+
+if TYPE_CHECKING:
+    from ..gan.checkpoint import LoadedGAN
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,13 +42,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--from",
         dest="parent",
         type=Path,
-        metavar="FILE",
-        help="go on from this GAN (of any family): its shapes take the place of the settings'",
+        metavar="FILE|RUN_FOLDER",
+        help="go on from this GAN (of any family), or from the newest checkpoint of this run: its "
+        "shapes take the place of the settings'",
     )
     gan.add_argument("--run", required=True, metavar="NAME", help="name of the run")
-    gan.add_argument(
-        "--base", type=Path, help="ComfyUI base directory; the run lies in its output/genart/NAME"
-    )
+    add_base(gan)
     gan.add_argument("--device", help="where to train, as torch names it (default: a GPU if any)")
     gan.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
     _add_settings(gan)
@@ -141,24 +145,24 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _train_gan(args: argparse.Namespace) -> int:
     from ..training import tensorboard
-    from ..training.run_folder import open_run, runs_folder
+    from ..training.run_folder import open_run
     from ..training.team import join
     from ..training.trainer import train
 
     team = join(args.device or best_device())
-    base = (args.base or default_base()).expanduser().absolute()
-    runs = runs_folder(base / "output")
+    runs = runs_of(args)
     if team.first:
         _prepare(args, runs)
     team.totals(0.0)  # the others wait for the folder
     run = open_run(runs, args.run)
+    tell = Teller(run)
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     keep = tensorboard.listener(run) if team.first else _nothing
 
     def listen(event: dict[str, Any]) -> None:
-        _tell(event)
+        tell(event)
         keep(event)
 
     outcome = train(run.path, asked.is_set, listen)
@@ -171,8 +175,7 @@ def _train_gan(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace, runs: Path) -> None:
-    """Begin the run, or open it with new stop rules."""
-    from ..gan.formats.opening import open_gan
+    """Begin the run, or open it with new stop rules; say what is going to happen."""
     from ..training import recipes
     from ..training.beginning import prepare
     from ..training.config import TrainConfig
@@ -182,14 +185,18 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
     pictures = open_pictures(args.data) if args.data else None
     given = {name: getattr(args, name) for name in _HELP if hasattr(args, name)}
     recipe, known = args.recipe, begun(runs, args.run)
+    told = f"recipe: {recipe}"
     if recipe == "auto" and known:  # what nobody names stays as it is
         recipe = known.recipe
+        told = f"recipe: {recipe}, as it began"
         given = {name: getattr(known, name) for name in (*_HELP, "parent")} | given
     elif recipe == "auto":
         side, count = given.get("resolution", TrainConfig.resolution), len(pictures or ())
         parent, classes = args.parent is not None, given.get("classes", False)
         recipe, narrow = recipes.automatic(count, side, parent, _memory(args), classes)
-        given.setdefault("channel_base", narrow)
+        narrow = None if given.get("channel_base") else narrow
+        given = {"channel_base": narrow} | given
+        told = recipes.told(recipe, count, parent, narrow)
     run = prepare(
         runs,
         args.run,
@@ -197,12 +204,26 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
         recipes.settings(recipe, **given),
         args.device or best_device(),
         args.threads,
-        parent=open_gan(args.parent) if args.parent else None,
+        parent=_parent(args.parent) if args.parent else None,
         called={name: _option(name) for name in _HELP},
     )
-    print(f"run folder: {run.path}")
-    for name in run.data["skipped"]:
-        print(f"skipped, cannot be read: {name}")
+    print(beginning(run, pictures, told), flush=True)
+
+
+def _parent(path: Path) -> LoadedGAN:
+    """The GAN of a file, or of a run's newest checkpoint that can be read."""
+    from ..gan.formats.opening import open_gan
+    from ..training.reached import reached
+    from ..training.run_folder import RunFolder
+
+    if not path.is_dir():
+        return open_gan(path)
+    found = reached(RunFolder(path))
+    if found is None:
+        raise GenartError(
+            f"The run in {path} has no checkpoint yet: wait for its first, or go on from another."
+        )
+    return found.gan
 
 
 def _memory(args: argparse.Namespace) -> int | None:
@@ -226,16 +247,3 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _tell(event: dict[str, Any]) -> None:
-    """Print an event as one line."""
-    if event["event"] == "failed":
-        return  # the error itself is on its way
-    words = [f"{event['kimg']:9.3f} kimg  step {event['step']:<7d} {event['event']}"]
-    for key in ("loss_g", "loss_d", "r1", "pictures_per_second"):
-        if key in event:
-            words.append(f"{key} {event[key]:.3f}")
-    if "file" in event:
-        words.append(str(event["file"]))
-    print("  ".join(words), flush=True)

@@ -336,10 +336,9 @@ def settings(
         recipe, narrow = recipes.automatic(
             pictures, chosen["resolution"], parent is not None, memory, chosen["classes"]
         )
-        told = f"recipe: {recipe}, for {pictures} pictures" + (" and a base" if parent else "")
-        if narrow and not chosen["channel_base"]:
-            chosen = chosen | {"channel_base": narrow}
-            told += f"; channel_base {narrow}, so that it fits into memory"
+        narrow = None if chosen["channel_base"] else narrow
+        told = recipes.told(recipe, pictures, parent is not None, narrow)
+        chosen = chosen | ({"channel_base": narrow} if narrow else {})
     return recipes.settings(recipe, **_given(chosen, parent)), told
 
 

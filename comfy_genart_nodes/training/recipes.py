@@ -71,6 +71,19 @@ def automatic(
     return recipe, width(resolution, memory) if memory and measured else None
 
 
+def told(recipe: str, pictures: int, parent: bool, narrow: int | None) -> str:
+    """What "auto" has come to, in a line.
+
+    Args:
+        recipe: the one that was chosen ...
+        pictures: ... for so many ...
+        parent: ... and a network to go on from, or none.
+        narrow: the channel base, where it was chosen too.
+    """
+    fits = f"; channel_base {narrow}, so that it fits into memory" if narrow else ""
+    return f"recipe: {recipe}, for {pictures} pictures{' and a base' if parent else ''}{fits}"
+
+
 def width(resolution: int, memory: int, pictures: int = 4) -> int | None:
     """The channel base at which a StyleGAN2 trains in a device's memory; None for the usual one.
 

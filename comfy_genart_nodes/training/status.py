@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from .curves import Curve, curves
-from .history import spent_seconds
+from .history import scores, spent_seconds
 from .run_config import RunConfig
 from .run_folder import RunFolder
 
@@ -27,15 +27,51 @@ _SAID = {
 
 def headline(run: RunFolder) -> str:
     """How a run stands, in one line."""
+    events = run.events()
+    return f"{run.path.name}: {_state(run, events)}, {done(run.config, _seen(events))}"
+
+
+def standing(run: RunFolder) -> tuple[str, str, str]:
+    """A run for a list: how far it is, its state, and the last of its scores, "" without any."""
     config, events = run.config, run.events()
-    kimg = max((event.get("kimg", 0) for event in events[-RECENT:]), default=0)
-    return f"{run.path.name}: {_state(run, events)}, {done(config, kimg)}"
+    found = scores(events, config.SCORE)
+    last = f"{config.SCORE.upper()} {found[max(found)]:.3g}" if found else ""
+    return done(config, _seen(events)), _state(run, events), last
+
+
+def _seen(events: list[dict[str, Any]]) -> float:
+    """Thousands of pictures that a run has seen."""
+    return max((event.get("kimg", 0) for event in events[-RECENT:]), default=0)
 
 
 def done(config: RunConfig, kimg: float) -> str:
     """How far a run is."""
     whole = config.last_step * config.batch / 1000
     return f"{kimg:.4g} of {whole:.6g} kimg ({100 * kimg / whole:.0f} %)"
+
+
+def until(config: RunConfig) -> str:
+    """When a run will stop, as its settings have it."""
+    rules = [f"{config.last_step * config.batch / 1000:.6g} kimg (step {config.last_step})"]
+    if config.hours is not None:
+        rules.append(f"{config.hours:g} h of training")
+    if config.plateau_kimg is not None:
+        rules.append(f"{config.plateau_kimg:g} kimg without a better {config.SCORE.upper()}")
+    more = ", whichever comes first" if len(rules) > 1 else ""
+    return f"stops after {' or '.join(rules)}{more}"
+
+
+def beyond(run: RunFolder) -> str:
+    """That a run has seen more pictures than are asked for now, in a sentence; "" if it has not."""
+    config, newest = run.config, run.checkpoints[-1:]
+    step = max((int(path.stem.removeprefix("step")) for path in newest), default=0)
+    if step <= config.last_step:
+        return ""
+    seen, asked = (count * config.batch / 1000 for count in (step, config.last_step))
+    return (
+        f"{run.path.name} has seen {seen:.6g} kimg already, more than the {asked:.6g} that are "
+        f"asked for: it is finished; ask for more than {seen:.6g} to train it further"
+    )
 
 
 def ahead(config: RunConfig, step: int, speed: float, spent: float) -> str:
@@ -57,20 +93,21 @@ def describe(run: RunFolder) -> str:
     """How a run stands, how fast it is and what it measured last; then its latest news."""
     events = run.events()
     found = curves(events)
-    lines = [headline(run), _pace(run, events, found), _losses(found), _measures(found)]
+    lines = [headline(run), beyond(run), _pace(run, events, found)]
+    lines += [_losses(found), _measures(found)]
     news = [event for event in events if event["event"] not in _EVERYDAY]
     lines += [_told(event) for event in news[-NEWS:]]
     return "\n".join(line for line in lines if line)
 
 
 def notable(run: RunFolder) -> list[str]:
-    """The last measures, and everything that did not go as planned; a line each.
+    """The last measures, and everything that is not as planned; a line each.
 
     Args:
         run: at work or not.
     """
     told = {event["event"]: measured(event) or incident(event) for event in run.events()}
-    return [line for line in (*told.values(), skipped(run)) if line]
+    return [line for line in (*told.values(), skipped(run), beyond(run)) if line]
 
 
 def skipped(run: RunFolder) -> str:

@@ -56,6 +56,9 @@ def test_a_finished_run_returns_at_once_and_a_longer_one_goes_on(server, folder,
     assert kinds(server, name).count("started") == 1
     assert kinds(server, name).count("resumed") == 1
     assert events(server, name)[-1]["step"] == 24
+    (told,) = run(server, folder, name, kimg=0.04)["text"]
+    assert "has seen 0.096 kimg already, more than the 0.04 that are asked for" in told
+    assert events(server, name)[-1]["step"] == 24
 
 
 def test_only_the_stop_rule_may_change(server, folder, name):

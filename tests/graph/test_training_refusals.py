@@ -215,6 +215,5 @@ def test_a_taken_name_shows_the_difference_and_offers_a_free_one(
 def test_so_do_other_pictures(server, taken, tmp_path):
     for i in range(5):
         Image.new("RGB", (20, 20), (i, 0, 0)).save(tmp_path / f"{i}.png")
-    assert (
-        "begun with 8 pictures, and these are 5" in sentence(server, str(tmp_path), taken).message
-    )
+    told = sentence(server, str(tmp_path), taken).message
+    assert "begun with 8 pictures, and these 5 are others: unwire dataset" in told

@@ -3,77 +3,40 @@
 The network is the real one at its smallest, on sixteen coloured squares.
 """
 
-import hashlib
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import runs
 from PIL import Image
+from runs import after, digest, never
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan.checkpoint import load_gan, read
-from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.training import child, trainer
 from comfy_genart_nodes.training.beginning import prepare
-from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.job import TrainerJob
 from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.run_folder import RunFolder
+from comfy_genart_nodes.training.status import beyond, describe, notable
 from comfy_genart_nodes.training.step import Training
 
-CONFIG = TrainConfig(
-    resolution=32,
-    batch=4,
+CONFIG = replace(
+    runs.CONFIG,
     steps=18,  # R1 comes at the first and the seventeenth
-    channel_base=128,
-    channel_max=8,
-    z_dim=8,
-    w_dim=8,
-    mirror=True,
-    precision="fp32",
     checkpoint_kimg=0.024,  # every 6 steps
     sample_kimg=0.048,
 )
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    for i, colour in enumerate(np.random.default_rng(0).integers(0, 256, (16, 3))):
-        Image.new("RGB", (32, 32), tuple(map(int, colour))).save(folder / f"{i}.png")
-    return open_folder(folder)
-
-
-@pytest.fixture
-def begin(tmp_path, pictures):
-    def begin(name="a", config=CONFIG):
-        return prepare(tmp_path / "genart", name, pictures, config, "cpu", threads=1)
-
-    return begin
-
-
-def final_hash(run):
-    assert run.finished
-    path = run.checkpoint_path(run.config.last_step)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def stop_at(run, *steps):
-    """A wish to stop that comes true after some steps from now."""
-    calls = iter(range(run.config.last_step + 1))
-    return lambda: next(calls) in steps
-
-
-@pytest.fixture(scope="module")
 def unbroken(tmp_path_factory, pictures):
     run = prepare(tmp_path_factory.mktemp("runs"), "whole", pictures, CONFIG, "cpu", threads=1)
-    assert trainer.train(run.path, lambda: False) == "finished"
+    assert trainer.train(run.path, never) == "finished"
     return run
 
 
@@ -111,11 +74,11 @@ def test_a_stopped_run_ends_as_one_never_stopped(begin, unbroken):
     run = begin()
     done = 0
     for step in (1, 6, 10, 17):  # the first, one with a checkpoint, one without, the last but one
-        assert trainer.train(run.path, stop_at(run, step - done)) == "stopped"
+        assert trainer.train(run.path, after(step - done)) == "stopped"
         assert run.checkpoints[-1] == run.checkpoint_path(step)
         done = step
-    assert trainer.train(run.path, lambda: False) == "finished"
-    assert final_hash(run) == final_hash(unbroken)
+    assert trainer.train(run.path, never) == "finished"
+    assert digest(run) == digest(unbroken)
 
 
 def test_a_killed_run_ends_as_one_never_killed(begin, unbroken):
@@ -129,8 +92,8 @@ def test_a_killed_run_ends_as_one_never_killed(begin, unbroken):
     process.kill()
     process.wait()
     process.stdin.close()
-    assert trainer.train(run.path, lambda: False) == "finished"
-    assert final_hash(run) == final_hash(unbroken), f"killed after step {step}"
+    assert trainer.train(run.path, never) == "finished"
+    assert digest(run) == digest(unbroken), f"killed after step {step}"
 
 
 def test_leaving_the_job_stops_the_process_with_a_checkpoint(begin):
@@ -144,76 +107,36 @@ def test_leaving_the_job_stops_the_process_with_a_checkpoint(begin):
     assert run.checkpoints[-1] == run.checkpoint_path(stopped["step"])
 
 
-@pytest.fixture
-def signal_at_progress():
-    """Sends this process a signal once a run has made progress."""
-    numbers = signal.SIGINT, signal.SIGTERM
-    # Unheard by the command, a signal fails the test and does not end the suite.
-    former = [signal.signal(number, signal.default_int_handler) for number in numbers]
-    over = threading.Event()
-
-    def wait(number, events):
-        while not over.wait(0.01):
-            if events.exists() and '"progress"' in events.read_text():
-                os.kill(os.getpid(), number)
-                break
-
-    yield lambda *asked: threading.Thread(target=wait, args=asked, daemon=True).start()
-    over.set()
-    for number, handler in zip(numbers, former, strict=True):
-        signal.signal(number, handler)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_trains_and_stops_on_a_signal(
-    tmp_path, pictures, capsys, signal_at_progress, number
-):
-    sizes = {"resolution": 32, "channel-base": 128, "channel-max": 8, "z-dim": 8, "w-dim": 8}
-    settings = {**sizes, "batch": 4, "threads": 1, "steps": 2000, "checkpoint-kimg": 0.024}
-    options = [word for k, v in settings.items() for word in (f"--{k}", str(v))]
-    folder = tmp_path / "output" / "genart" / "shell"
-    signal_at_progress(number, folder / "events.jsonl")
-    command = ["train", "gan", pictures.place, "--run", "shell", "--base", str(tmp_path)]
-    assert main([*command, *options]) == 130
-    run = RunFolder(folder)
-    stopped = run.events()[-1]
-    assert stopped["event"] == "stopped"
-    assert run.checkpoints[-1] == run.checkpoint_path(stopped["step"])
-    said = capsys.readouterr()
-    assert "progress" in said.out and "the same command goes on" in said.err
-
-
 def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(begin, unbroken):
     run = begin()
     broken = []
     for before, step in ((0, 12), (6, 15), (12, 18)):  # one that comes again, one between, the last
-        trainer.train(run.path, stop_at(run, step - before))
+        trainer.train(run.path, after(step - before))
         newest = run.checkpoints[-1]
         assert newest == run.checkpoint_path(step)
         newest.write_bytes(newest.read_bytes()[:1000])
         broken.append(newest.name)
         assert not run.finished
-    assert trainer.train(run.path, lambda: False) == "finished"
+    assert trainer.train(run.path, never) == "finished"
     assert [e["file"] for e in run.events() if e["event"] == "unreadable"] == broken
     assert [e["step"] for e in run.events() if e["event"] == "resumed"] == [6, 12, 12]
-    assert final_hash(run) == final_hash(unbroken)
+    assert digest(run) == digest(unbroken)
 
 
 def test_nothing_begins_anew_over_checkpoints_that_cannot_be_read(begin):
     run = begin(config=replace(CONFIG, checkpoint_kimg=0.004))
-    trainer.train(run.path, stop_at(run, 2))
+    trainer.train(run.path, after(2))
     for path in run.checkpoints:
         path.write_bytes(b"")
     for _ in range(2):
         with pytest.raises(GenartError, match="None of the checkpoints"):
-            trainer.train(run.path, lambda: False)
+            trainer.train(run.path, never)
     assert len(run.checkpoints) == 2
 
 
 def test_a_wish_to_stop_before_the_first_step_is_heard(begin):
     run = begin()
-    assert trainer.train(run.path, lambda: True) == "stopped"
+    assert trainer.train(run.path, after(0)) == "stopped"
     assert run.checkpoints == []
 
 
@@ -227,7 +150,7 @@ def test_a_stop_file_stops_whoever_trains(begin):
         if event["event"] == "samples":
             run.stop_file.touch()
 
-    assert trainer.train(run.path, lambda: False, listen) == "stopped"
+    assert trainer.train(run.path, never, listen) == "stopped"
     assert events[-1] == "stopped"
 
 
@@ -235,7 +158,7 @@ def test_what_killed_processes_left_is_swept(begin, tmp_path):
     run = begin()
     left = run.path / "checkpoints" / ".step00000008.safetensors.1.tmp"
     left.write_bytes(b"half")
-    trainer.train(run.path, stop_at(run, 1))
+    trainer.train(run.path, after(1))
     assert not left.exists()
     old = tmp_path / "genart" / ".b.1.tmp"
     old.mkdir()
@@ -253,7 +176,7 @@ def test_a_device_that_is_not_there_leaves_nothing(tmp_path, pictures, device):
 
 def test_stop_rules_may_change_and_nothing_else(begin, pictures):
     run = begin()
-    trainer.train(run.path, stop_at(run, 3))
+    trainer.train(run.path, after(3))
     assert begin(config=replace(CONFIG, steps=30)).config.last_step == 30
     with pytest.raises(GenartError, match=r"batch 4 \(now 8\), mirror True \(now False\)"):
         begin(config=replace(CONFIG, batch=8, mirror=False))
@@ -261,18 +184,28 @@ def test_stop_rules_may_change_and_nothing_else(begin, pictures):
 
 def test_a_finished_run_goes_on_with_a_later_stop(begin):
     run = begin(config=replace(CONFIG, steps=4))
-    trainer.train(run.path, lambda: False)
+    trainer.train(run.path, never)
     longer = begin(config=replace(CONFIG, steps=6))
     assert not longer.finished
-    assert trainer.train(longer.path, lambda: False) == "finished"
+    assert trainer.train(longer.path, never) == "finished"
     assert longer.finished
 
 
+def test_a_run_that_has_reached_more_than_is_asked_for_says_so(begin):
+    run = begin(config=replace(CONFIG, steps=6))
+    trainer.train(run.path, never)
+    assert not beyond(run)
+    less = begin(config=replace(CONFIG, steps=None, kimg=0.016))
+    assert less.finished
+    said = "a has seen 0.024 kimg already, more than the 0.016 that are asked for: it is finished"
+    assert said in describe(less) and said in "\n".join(notable(less))
+
+
 def test_a_run_goes_on_without_the_pictures_it_began_with(tmp_path, pictures, begin, unbroken):
-    trainer.train(begin().path, stop_at(unbroken, 7))
+    trainer.train(begin().path, after(7))
     run = prepare(tmp_path / "genart", "a", None, CONFIG, "cpu", threads=1)
-    assert trainer.train(run.path, lambda: False) == "finished"
-    assert final_hash(run) == final_hash(unbroken)
+    assert trainer.train(run.path, never) == "finished"
+    assert digest(run) == digest(unbroken)
     with pytest.raises(GenartError, match="no run 'b' yet that could go on without pictures"):
         prepare(tmp_path / "genart", "b", None, CONFIG, "cpu", threads=1)
 
@@ -302,31 +235,8 @@ def test_settings_of_a_run_at_work_wait_for_its_end(begin):
 def test_no_checkpoint_is_older_than_half_an_hour(begin, monkeypatch):
     monkeypatch.setattr(trainer, "SAFE_SECONDS", 0.0)
     run = begin(config=replace(CONFIG, keep_last=100))
-    trainer.train(run.path, stop_at(run, 5))
+    trainer.train(run.path, after(5))
     assert [int(path.stem[4:]) for path in run.checkpoints] == [1, 2, 3, 4, 5]
-
-
-def test_the_shell_goes_on_with_what_nobody_names(tmp_path, pictures, capsys):
-    command = ["train", "gan", "--run", "a", "--base", str(tmp_path), "--device", "cpu"]
-    own = [
-        "--recipe",
-        "stylegan2",
-        "--resolution",
-        "32",
-        "--batch",
-        "4",
-        "--channel-base",
-        "128",
-        "--channel-max",
-        "8",
-    ]
-    assert main([*command, pictures.place, *own, "--mirror", "--kimg", "0.008"]) == 0
-    before = RunFolder(tmp_path / "output" / "genart" / "a").config
-    assert main(command) == 0  # neither pictures nor settings: it is finished
-    assert main([*command, "--kimg", "0.016"]) == 0
-    run = RunFolder(tmp_path / "output" / "genart" / "a")
-    assert run.config == replace(before, kimg=0.016)
-    assert run.events()[-1]["step"] == 4
 
 
 def test_other_pictures_under_the_same_name_are_refused(begin, tmp_path):
@@ -350,7 +260,7 @@ def test_names_cannot_leave_their_folder(begin, tmp_path, name):
 def test_a_run_is_trained_once_at_a_time(begin):
     run = begin()
     with run.locked(), pytest.raises(GenartError, match="being trained already"):
-        trainer.train(run.path, lambda: False)
+        trainer.train(run.path, never)
 
 
 def test_a_failed_beginning_leaves_nothing(tmp_path, pictures, monkeypatch):
@@ -365,10 +275,10 @@ def test_a_failed_beginning_leaves_nothing(tmp_path, pictures, monkeypatch):
 
 def test_half_a_line_of_events_is_passed_over(begin):
     run = begin(config=replace(CONFIG, steps=3))
-    trainer.train(run.path, stop_at(run, 2))
+    trainer.train(run.path, after(2))
     with (run.path / "events.jsonl").open("a") as file:
         file.write('{"event": "prog')
-    trainer.train(run.path, lambda: False)
+    trainer.train(run.path, never)
     assert [e["event"] for e in run.events()][-1] == "finished"
     assert "resumed" in [e["event"] for e in run.events()]
 
@@ -388,7 +298,7 @@ def test_other_arithmetic_resumes_as_exactly(tmp_path, pictures, precision, thre
     for name, stops in (("whole", ()), ("parts", (2, 2))):
         run = prepare(tmp_path / "genart", name, pictures, config, "cpu", threads)
         for step in stops:
-            trainer.train(run.path, stop_at(run, step))
-        trainer.train(run.path, lambda: False)
-        hashes.add(final_hash(run))
+            trainer.train(run.path, after(step))
+        trainer.train(run.path, never)
+        hashes.add(digest(run))
     assert len(hashes) == 1

@@ -7,31 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from runs import CONFIG, after, digest, never, save_squares
+from runs import CONFIG, after, digest, never
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import checkpoint
 from comfy_genart_nodes.training import losses, trainer
-from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.config import TrainConfig
-from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.players import AnyPlayers, parts
 from comfy_genart_nodes.training.step import Training
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("astray") / "pictures"
-    save_squares(folder)
-    return open_folder(folder)
-
-
-@pytest.fixture
-def begin(tmp_path, pictures):
-    def begin(name="a", config=CONFIG):
-        return prepare(tmp_path / "genart", name, pictures, config, "cpu", threads=1)
-
-    return begin
 
 
 def astray(monkeypatch, calls):

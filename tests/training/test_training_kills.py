@@ -11,13 +11,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from runs import CONFIG, after, digest, never, save_squares
+from runs import CONFIG, after, digest, never
 
 from comfy_genart_nodes.gan.checkpoint import load_gan, read
 from comfy_genart_nodes.training import child, trainer
-from comfy_genart_nodes.training.beginning import prepare
-from comfy_genart_nodes.training.config import TrainConfig
-from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.recipes import settings
 from comfy_genart_nodes.training.run_folder import RunFolder
 
@@ -34,18 +31,6 @@ FAMILIES = {
 # Many weights and few pixels: half of its time such a run writes checkpoints, of 9 MB.
 HEAVY = replace(CONFIG, steps=100_000, z_dim=512, w_dim=512, sample_kimg=0.02)
 KILLS = 30
-
-
-@pytest.fixture
-def begin(tmp_path):
-    """Begins a run on coloured squares."""
-    save_squares(tmp_path / "pictures")
-    pictures = open_folder(tmp_path / "pictures")
-
-    def begin(name: str, config: TrainConfig) -> RunFolder:
-        return prepare(tmp_path / "genart", name, pictures, config, "cpu", threads=1)
-
-    return begin
 
 
 @pytest.mark.parametrize("recipe", FAMILIES)

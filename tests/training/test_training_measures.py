@@ -7,30 +7,24 @@ run does with figures is the same.
 import itertools
 from dataclasses import replace
 
-import numpy as np
 import pytest
+import runs
 import torch
 from PIL import Image
+from runs import never
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.training import gan_run, measuring, trainer
 from comfy_genart_nodes.training.beginning import prepare
-from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.measuring import held_out
 from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.reached import reached
 from comfy_genart_nodes.training.run_folder import RunFolder
 from comfy_genart_nodes.training.status import headline
 
-CONFIG = TrainConfig(
-    resolution=32,
-    batch=4,
+CONFIG = replace(
+    runs.CONFIG,
     steps=12,
-    channel_base=128,
-    channel_max=8,
-    z_dim=8,
-    w_dim=8,
-    precision="fp32",
     checkpoint_kimg=0.008,  # every 2 steps
     sample_kimg=1.0,
     keep_last=1,
@@ -58,9 +52,9 @@ def quick(monkeypatch):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    for i, colour in enumerate(np.random.default_rng(0).integers(0, 256, (24, 3))):
-        Image.new("RGB", (32, 32), tuple(map(int, colour))).save(folder / f"{i}.png")
+    """Enough of them to keep some apart."""
+    folder = tmp_path_factory.mktemp("measured") / "pictures"
+    runs.save_squares(folder, 24)
     return open_folder(folder)
 
 
@@ -93,7 +87,7 @@ def kept(run):
 def test_figures_of_pictures_kept_apart_are_recorded(begin):
     run = begin()
     assert run.config.held_out == measuring.LEAST
-    assert trainer.train(run.path, lambda: False) == "finished"
+    assert trainer.train(run.path, never) == "finished"
     found = measures(run)
     assert list(found) == [2, 4, 6, 8, 10, 12]
     for figures in found.values():
@@ -104,7 +98,7 @@ def test_figures_of_pictures_kept_apart_are_recorded(begin):
 
 def test_pictures_kept_apart_are_never_shown(begin):
     run = begin()
-    session = trainer._Session(run, trainer.Team(), lambda: False, lambda event: None)
+    session = trainer._Session(run, trainer.Team(), never, lambda event: None)
     order = session.training.order
     seen = {place for step in range(20) for place in order.batch(step, 4)}
     assert seen == set(range(24)) - set(held_out(24, run.config.held_out, run.config.seed))
@@ -113,16 +107,16 @@ def test_pictures_kept_apart_are_never_shown(begin):
 def test_the_best_are_kept_beside_the_newest(begin, monkeypatch):
     kids(monkeypatch, 0.5, 0.2, 0.4, 0.1, 0.6, 0.3)
     run = begin(keep_best=2)
-    trainer.train(run.path, lambda: False)
+    trainer.train(run.path, never)
     assert kept(run) == [4, 8, 12]
     assert reached(run, "best").path == run.checkpoint_path(8)
 
 
 def test_measuring_may_begin_later_where_pictures_were_kept_apart(begin):
     run = begin(measure_kimg=0.0, held_out=10, steps=4)
-    trainer.train(run.path, lambda: False)
+    trainer.train(run.path, never)
     assert begin(steps=4).config.held_out == 10  # nothing said: what the run has
-    trainer.train(begin(steps=8).path, lambda: False)
+    trainer.train(begin(steps=8).path, never)
     assert list(measures(run)) == [6, 8]
 
 
@@ -152,13 +146,13 @@ def test_no_class_is_kept_apart_whole(tmp_path):
 def test_a_run_that_ended_by_a_rule_says_so(begin, monkeypatch):
     kids(monkeypatch, 0.5, 0.3, 0.4, *itertools.repeat(0.35, 20))
     run = begin(steps=1000, plateau_kimg=0.016)
-    trainer.train(run.path, lambda: False)
+    trainer.train(run.path, never)
     assert "finished by plateau_kimg (0.016)" in headline(run)
 
 
 def test_without_measures_only_the_newest_are_kept(begin):
     run = begin(measure_kimg=0.0, keep_last=3)
-    trainer.train(run.path, lambda: False)
+    trainer.train(run.path, never)
     assert kept(run) == [8, 10, 12] and not measures(run)
     with pytest.raises(GenartError, match="was measured"):
         reached(run, "best")
@@ -167,26 +161,26 @@ def test_without_measures_only_the_newest_are_kept(begin):
 def test_a_run_ends_where_nothing_gets_better_and_stays_ended(begin, monkeypatch):
     kids(monkeypatch, 0.5, 0.3, 0.4, *itertools.repeat(0.35, 20))
     run = begin(steps=1000, plateau_kimg=0.016)  # four steps
-    assert trainer.train(run.path, lambda: False) == "finished"
+    assert trainer.train(run.path, never) == "finished"
     (ended,) = [e for e in run.events() if e["event"] == "finished"]
     assert ended["rule"] == "plateau_kimg" and 8 < ended["step"] < 12
     again = begin(steps=1000, plateau_kimg=0.016)
     assert again.finished
-    assert trainer.train(again.path, lambda: False) == "finished"  # as a shell may ask
+    assert trainer.train(again.path, never) == "finished"  # as a shell may ask
     assert again.finished and again.events()[-1]["step"] == ended["step"]
     patient = begin(steps=14, plateau_kimg=1.0)
     assert not patient.finished
-    assert trainer.train(patient.path, lambda: False) == "finished"
+    assert trainer.train(patient.path, never) == "finished"
     assert RunFolder(run.path).events()[-1]["step"] == 14
 
 
 def test_measuring_changes_nothing_in_the_training(begin, tmp_path, pictures):
     run = begin()
-    trainer.train(run.path, lambda: False)
+    trainer.train(run.path, never)
     quiet = prepare(
         tmp_path / "runs", "b", pictures, replace(run.config, measure_kimg=0.0), "cpu", 1
     )
-    trainer.train(quiet.path, lambda: False)
+    trainer.train(quiet.path, never)
     one, two = (trainer.checkpoint.read(r.checkpoints[-1]) for r in (run, quiet))
     assert all(tensor.equal(two[name]) for name, tensor in one.items())
 

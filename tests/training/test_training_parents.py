@@ -203,5 +203,5 @@ def test_it_goes_on_only_from_the_same_parent(tmp_path, pictures):
     begin(tmp_path, pictures, parent)
     assert begin(tmp_path, pictures, parent, steps=3).config.last_step == 3
     other = network(tmp_path / "o.safetensors", "stylegan2", replace(parent.spec, w_dim=6))
-    with pytest.raises(GenartError, match=r"w_dim 8 \(now 6\), parent .* as 'a 2'"):
+    with pytest.raises(GenartError, match=r"parent .*, w_dim 8 \(now 6\): .* as 'a 2'"):
         begin(tmp_path, pictures, other)

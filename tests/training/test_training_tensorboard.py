@@ -4,17 +4,14 @@ import sys
 import types
 
 import pytest
-from runs import CONFIG, never, save_squares
+from runs import never
 
 from comfy_genart_nodes.training import tensorboard, trainer
-from comfy_genart_nodes.training.beginning import prepare
-from comfy_genart_nodes.training.picture_sets import open_folder
 
 
 @pytest.fixture
-def run(tmp_path):
-    save_squares(tmp_path / "pictures")
-    return prepare(tmp_path / "runs", "a", open_folder(tmp_path / "pictures"), CONFIG, "cpu", 1)
+def run(begin):
+    return begin()
 
 
 def install(monkeypatch, writer):

@@ -22,13 +22,6 @@ resource = pytest.importorskip("resource", reason="limits of what a process may 
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trouble") / "pictures"
-    save_squares(folder)
-    return open_folder(folder)
-
-
-@pytest.fixture(scope="module")
 def whole(tmp_path_factory, pictures):
     """What a run without trouble ends with."""
     run = prepare(tmp_path_factory.mktemp("runs"), "whole", pictures, CONFIG, "cpu", threads=1)
