@@ -67,7 +67,6 @@ class _Likeness:
                 "What the VAE makes of pictures is not numbers any more: go on from an earlier "
                 "checkpoint, or train at a lower learning rate."
             )
-        made, wanted = levels(made), levels(real)
         made, real = (levels(x) / LEVELS * 2 - 1 for x in (made, real))
         self.pictures += len(made)
         self._add("mse", ((made - real) / 2).square().mean(dim=(1, 2, 3)))
