@@ -13,8 +13,8 @@ from torch import Tensor
 from ..evaluation.features import STRIDES, Features, as_seen
 
 STAGES = 5
-_LEAST = 4 * STRIDES[STAGES - 1]  # pixels along a side
-_SHORT = 1e-2  # a squared length that is as good as none
+_LEAST = 2 * STRIDES[STAGES - 1]  # pixels along a side: the last stage has several places
+_SHORT = 1.0  # a squared length that is as good as none: usual ones are in the hundreds
 
 
 class Perceptual:
@@ -31,6 +31,7 @@ class Perceptual:
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.network = Features(device).network
+        self.network.fold()
 
     def __call__(self, made: Tensor, real: Tensor) -> Tensor:
         """Distances `[n]` in float32, with gradients towards `made`.
@@ -40,11 +41,10 @@ class Perceptual:
             real: likewise; taken as given, without gradients.
         """
         with torch.no_grad():
-            wanted = list(self._maps(real))
+            wanted = self._maps(real)
         pairs = zip(self._maps(made), wanted, strict=True)
-        return torch.stack([(a - b).square().sum(dim=1).mean(dim=(1, 2)) for a, b in pairs]).mean(
-            dim=0
-        )
+        apart = [(a - b).square().sum(dim=1).mean(dim=(1, 2)) for a, b in pairs]
+        return torch.stack(apart).mean(dim=0)
 
     def _maps(self, pictures: Tensor) -> list[Tensor]:
         """What the stages make of pictures, every place of length one."""
