@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import GenartError, shown
 from ..files import written
@@ -160,18 +160,37 @@ def assemble(
     """
     with torch.device("meta"):
         generator = build(family, spec)
-    wanted = {key: tuple(tensor.shape) for key, tensor in generator.state_dict().items()}
+    copies = fill(generator, tensors, f"the {family}", name)
+    return LoadedGAN(generator, spec, info, fingerprint(family, copies))
+
+
+def fill(network: nn.Module, tensors: dict[str, Tensor], what: str, name: str) -> dict[str, Tensor]:
+    """Give a network on the meta device its weights, and put it into evaluation mode.
+
+    Args:
+        network: without memory so far.
+        tensors: its state; copied.
+        what: it is, for the message.
+        name: of the file, for the message.
+
+    Returns:
+        The copies, in float32.
+
+    Raises:
+        GenartError: when tensors are missing, too many, or of another shape.
+    """
+    wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     if wanted != found:
         wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
         raise GenartError(
-            f"{name} does not hold the {family} that it describes: tensor {shown(wrong, 80)} is "
+            f"{name} does not hold {what} that it describes: tensor {shown(wrong, 80)} is "
             "missing, unknown or of another shape; save or download it again."
         )
     copies = {key: _as_float32(key, tensor, name) for key, tensor in tensors.items()}
-    generator.load_state_dict(copies, assign=True)
-    generator.eval().requires_grad_(False)
-    return LoadedGAN(generator, spec, info, fingerprint(family, copies))
+    network.load_state_dict(copies, assign=True)
+    network.eval().requires_grad_(False)
+    return copies
 
 
 def _as_float32(key: str, tensor: Tensor, name: str) -> Tensor:

@@ -15,7 +15,8 @@ from ..errors import GenartError, shown
 from ..gan.checkpoint import read
 from ..gan.formats.torch_files import open_pickle
 
-_STEM = "diffusion_pytorch_model"
+STEM = "diffusion_pytorch_model"
+"""The name of diffusers' files, without what follows a point."""
 _SUFFIXES = (".safetensors", ".bin")
 
 # Attention as files name it that diffusers wrote before 0.18.
@@ -39,8 +40,8 @@ def weight_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     for suffix in _SUFFIXES:
-        whole, index = path / f"{_STEM}{suffix}", path / f"{_STEM}{suffix}.index.json"
-        variants = sorted(path.glob(f"{_STEM}*{suffix}"))
+        whole, index = path / f"{STEM}{suffix}", path / f"{STEM}{suffix}.index.json"
+        variants = sorted(path.glob(f"{STEM}*{suffix}"))
         if whole.is_file():
             return [whole]
         if index.is_file():
@@ -48,7 +49,7 @@ def weight_files(path: Path) -> list[Path]:
         if variants:
             return variants[:1]
     raise GenartError(
-        f"{path.name} has a config, but no {_STEM}.safetensors and no {_STEM}.bin: copy the whole "
+        f"{path.name} has a config, but no {STEM}.safetensors and no {STEM}.bin: copy the whole "
         "folder."
     )
 

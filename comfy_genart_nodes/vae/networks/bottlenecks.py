@@ -152,19 +152,18 @@ class Levels(Bottleneck):
     def __init__(self, channels: int, levels: tuple[int, ...]) -> None:
         super().__init__()
         self.code_count = math.prod(levels)
-        self.size = len(levels)
-        self.register_buffer("levels", torch.tensor(levels * (channels // self.size)).float())
+        self.repeats = channels // len(levels)
+        self.register_buffer("levels", torch.tensor(levels).float())
 
     levels: Tensor
-    """[channels] how many each has."""
+    """How many each channel of a code has."""
 
     def code(self, z: Tensor, noise: Tensor | None) -> Coded:
         """The nearest levels; gradients pass rounding as if it were not there."""
         with full_precision(z):
             z = z.float()
             bounded = torch.tanh(z / LIMIT)
-            middles = self._middles(bounded)
-            straight = middles + (bounded - bounded.detach())
+            straight = self._middles(bounded) + (bounded - bounded.detach())
             latents = LIMIT * torch.atanh(straight)
             return Coded(latents, latents.detach(), raw=z)
 
@@ -175,19 +174,23 @@ class Levels(Bottleneck):
             return (LIMIT * torch.atanh(middles)).to(z.dtype)
 
     def indices(self, latents: Tensor) -> Tensor:
-        """As of `Autoencoder`."""
-        parts = self._parts(torch.tanh(latents.float() / LIMIT)).long()
-        counts = self.levels[: self.size].long()
+        """As of `Autoencoder`; the first level counts least."""
+        with full_precision(latents):
+            parts = self._parts(torch.tanh(latents.float() / LIMIT)).long()
+        counts = self.levels.long()
         worth = torch.cat([counts.new_ones(1), counts.cumprod(0)[:-1]])
-        return (parts.unflatten(1, (-1, self.size)) * worth[:, None, None]).sum(2)
+        return (parts.unflatten(1, (self.repeats, -1)) * worth[:, None, None]).sum(2)
 
     @torch.no_grad()
     def _parts(self, bounded: Tensor) -> Tensor:
         """Which part of -1..1 each number is in, from 0."""
-        counts = self.levels.float()[:, None, None]
+        counts = self._counts()
         return ((bounded + 1) / 2 * counts).floor().clamp(min=0).minimum(counts - 1)
 
     @torch.no_grad()
     def _middles(self, bounded: Tensor) -> Tensor:
-        counts = self.levels.float()[:, None, None]
-        return (2 * self._parts(bounded) + 1) / counts - 1
+        return (2 * self._parts(bounded) + 1) / self._counts() - 1
+
+    def _counts(self) -> Tensor:
+        """The levels of all channels, [channels, 1, 1]."""
+        return self.levels.float().repeat(self.repeats)[:, None, None]
