@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..training.picture_sets import PictureSet
     from ..training.run_folder import RunFolder
 
-_SHOWN = ("loss_g", "loss_d", "r1")
+_SHOWN = ("loss_g", "loss_d", "r1", "pixel", "features", "nats", "critic")
 
 
 def beginning(run: RunFolder, pictures: PictureSet | None, recipe: str) -> str:

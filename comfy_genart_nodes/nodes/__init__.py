@@ -14,6 +14,7 @@ from . import (
     runs,
     sampling,
     training,
+    training_vae,
     vae,
     vae_loading,
 )
@@ -41,6 +42,7 @@ NODES: list[type[io.ComfyNode]] = [
     dataset.PicturesFromImages,
     dataset.ReportDataset,
     training.TrainGAN,
+    training_vae.TrainVAE,
     runs.LoadRun,
     runs.TrainingStatus,
     runs.PlotRun,

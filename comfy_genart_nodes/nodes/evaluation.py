@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..errors import GenartError
+from ..gan.checkpoint import LoadedGAN
 from ..gan.latents import pick
 from ..gan.networks.generator import Frame
 from ..gan.sampling import Settings, picture_bytes, sample
@@ -100,6 +101,11 @@ class MeasureRun(io.ComfyNode):
         unseen: PictureSet | None = None,
     ) -> io.NodeOutput:
         """Make pictures and measure them."""
+        if run.config.KIND != "gan":
+            raise GenartError(
+                f"The run {run.path.name!r} trains a VAE, which has no KID: Training Status shows "
+                "its PSNR, and VAE Round Trip what it makes of pictures."
+            )
         measured, about = (gan, _wired(gan)) if gan else _newest(run)
         latents = measured_latents(run, measured.loaded, seed, pictures)
         settings = Settings(precision=measured.precision)
@@ -145,6 +151,7 @@ def _newest(run: RunFolder) -> tuple[ManagedGAN, str]:
         raise GenartError(
             f"The run {run.path.name!r} has no checkpoint yet: train it on, or wait for the first."
         )
-    patcher = memory.manage(found.gan.generator)
-    managed = ManagedGAN(found.gan, patcher, precision=memory.choose_precision("auto"))
+    assert isinstance(found.network, LoadedGAN)
+    patcher = memory.manage(found.network.generator)
+    managed = ManagedGAN(found.network, patcher, precision=memory.choose_precision("auto"))
     return managed, f"its newest checkpoint, {found.path.stem}"

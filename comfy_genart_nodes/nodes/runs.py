@@ -8,20 +8,23 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..errors import GenartError, check_choice
+from ..gan.checkpoint import LoadedGAN
 from ..host import folders, images, memory, outputs, sockets
 from ..host.progress import Progress, show_text
 from ..host.schema import field, result, schema, within_bounds
 from ..host.sockets import ManagedGAN
+from ..host.vae_object import as_vae
 from ..training.curves import Curve, curves
 from ..training.job import ask_to_stop
 from ..training.plots import plot
 from ..training.reached import WHICH, Reached, reached, sheet_of
 from ..training.run_folder import RunFolder, mark, open_run, run_names, runs_folder
-from ..training.status import describe
+from ..training.status import describe, headline, notable
+from ..vae.files import LoadedVAE
 
 CATEGORY = "genart/training"
 LATEST = "(latest)"
-NOTHING_YET = "no checkpoint yet, so nothing behind GAN runs; queue again later"
+NOTHING_YET = "no checkpoint yet, so nothing behind it runs; queue again later"
 
 
 def _runs() -> Path:
@@ -65,20 +68,32 @@ def _open(run_name: str, run: RunFolder | None) -> RunFolder:
     return run or open_run(_runs(), _named(run_name))
 
 
-def outputs_of(run: RunFolder, found: Reached | None, told: str) -> io.NodeOutput:
-    """GAN, run and sheet of a run; what is not there yet stops the nodes behind it silently.
+def gan_of(found: Reached | None) -> Any:
+    """The GAN that a run has reached; where there is none, nodes behind it are passed over."""
+    if found is None or not isinstance(found.network, LoadedGAN):
+        return outputs.nothing()
+    patcher = memory.manage(found.network.generator)
+    return ManagedGAN(found.network, patcher, precision=memory.choose_precision("auto"))
+
+
+def vae_of(found: Reached | None) -> Any:
+    """The VAE that a run has reached; where there is none, nodes behind it are passed over."""
+    if found is None or not isinstance(found.network, LoadedVAE):
+        return outputs.nothing()
+    return as_vae(found.network.network)
+
+
+def told_of(run: RunFolder, found: Reached | None, chosen: str) -> tuple[Any, dict[str, Any]]:
+    """A run's sheet as IMAGE, and what a node that trains shows at its end.
 
     Args:
         run: the run.
         found: what it reached.
-        told: what the node shows.
+        chosen: a line that says what was chosen for the person; "" for nothing.
     """
-    gan: Any = outputs.nothing()
-    if found is not None:
-        patcher = memory.manage(found.gan.generator)
-        gan = ManagedGAN(found.gan, patcher, precision=memory.choose_precision("auto"))
+    told = [headline(run), chosen, *notable(run), "" if found else NOTHING_YET]
     sheet = sheet_of(run, found and found.path)
-    return io.NodeOutput(gan, run, _picture(sheet), ui=_shown(told, sheet))
+    return _picture(sheet), _shown("\n".join(filter(None, told)), sheet)
 
 
 def _picture(sheet: Path | None) -> Any:
@@ -122,7 +137,7 @@ class _OfRun(io.ComfyNode):
 
 
 class LoadRun(_OfRun):
-    """A run's name to its GAN."""
+    """A run's name to its network."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -132,8 +147,8 @@ class LoadRun(_OfRun):
             "Load Run",
             CATEGORY,
             description=(
-                "Takes the GAN out of a training run, finished, stopped or still at work: the "
-                "newest checkpoint, the best one, or the one at a step."
+                "Takes the GAN or VAE out of a training run, finished, stopped or still at work: "
+                "the newest checkpoint, the best one, or the one at a step."
             ),
             search_aliases=["checkpoint", "resume"],
             inputs=[
@@ -161,6 +176,7 @@ class LoadRun(_OfRun):
                 result(sockets.Gan, "gan", "GAN", "The network as it was at that checkpoint."),
                 result(sockets.Run, "loaded_run", "loaded run", "The run's folder."),
                 result(io.Image, "samples", "samples", "The sheet of samples of that time."),
+                result(io.Vae, "vae", "VAE", "The network of a run that trains a VAE."),
             ],
         )
 
@@ -174,7 +190,9 @@ class LoadRun(_OfRun):
         opened = _open(run_name, run)
         found = reached(opened, which, step)
         told = found.about if found else f"{opened.path.name}: {NOTHING_YET}"
-        return outputs_of(opened, found, told)
+        sheet = sheet_of(opened, found and found.path)
+        shown = _shown(told, sheet)
+        return io.NodeOutput(gan_of(found), opened, _picture(sheet), vae_of(found), ui=shown)
 
 
 class TrainingStatus(_OfRun):

@@ -4,29 +4,41 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..errors import GenartError, check_choice
+from ..errors import check_choice
 from ..host import folders, memory, sockets
-from ..host.progress import Progress, check_cancelled, show_text
+from ..host.progress import Progress, show_text
 from ..host.schema import field, result, schema, within_bounds
 from ..host.sockets import ManagedGAN
 from ..training.beginning import prepare
-from ..training.job import start_in_background
+from ..training.config import TrainConfig
 from ..training.picture_sets import PictureSet
-from ..training.reached import reached
-from ..training.run_folder import RunFolder, begun, mark, runs_folder
-from ..training.status import headline, notable
-from .runs import NOTHING_YET, outputs_of
-from .training_settings import (
-    BACKGROUND,
-    CALLED,
-    MODES,
-    WAIT,
-    complete,
-    first_fields,
-    more_fields,
-    settings,
-)
-from .training_watch import Watch
+from ..training.run_folder import begun, mark, runs_folder
+from .run_settings import BACKGROUND, CALLED, MODES, WAIT, complete
+from .runs import gan_of, told_of
+from .training_settings import first_fields, more_fields, settings
+from .training_watch import carry_out
+
+
+def dataset_field() -> io.Input:
+    """The pictures of a node that trains."""
+    return field(
+        sockets.Dataset,
+        "dataset",
+        "The pictures to learn from. A run that has begun keeps its own and goes on without them.",
+        optional=True,
+    )
+
+
+def queued_again(run_name: str | None, mode: str | None) -> str | float:
+    """Changes where a run's folder is gone, so that queueing again begins it anew.
+
+    In the background also with what was reached, so that queueing again brings it. What is
+    wired comes as None: anything may have changed.
+    """
+    runs = runs_folder(folders.output_folder())
+    if run_name is None or mode is None or begun(runs, run_name) is None:
+        return float("nan")
+    return mark(runs, run_name) if mode == BACKGROUND else ""
 
 
 class TrainGAN(io.ComfyNode):
@@ -47,13 +59,7 @@ class TrainGAN(io.ComfyNode):
             search_aliases=["train stylegan", "fine-tune", "fastgan", "dcgan", "learn"],
             is_output_node=True,
             inputs=[
-                field(
-                    sockets.Dataset,
-                    "dataset",
-                    "The pictures to learn from. A run that has begun keeps its own and goes on "
-                    "without them.",
-                    optional=True,
-                ),
+                dataset_field(),
                 *first_fields(),
                 *more_fields(),
             ],
@@ -68,15 +74,8 @@ class TrainGAN(io.ComfyNode):
     def fingerprint_inputs(
         cls, run_name: str | None = None, mode: str | None = WAIT, **_: Any
     ) -> str | float:
-        """Changes where the run's folder is gone, so that queueing again begins it anew.
-
-        In the background also with what was reached, so that queueing again brings it. What is
-        wired comes as None: anything may have changed.
-        """
-        runs = runs_folder(folders.output_folder())
-        if run_name is None or mode is None or begun(runs, run_name) is None:
-            return float("nan")
-        return mark(runs, run_name) if mode == BACKGROUND else ""
+        """Changes where queueing it again has something to do."""
+        return queued_again(run_name, mode)
 
     @classmethod
     @within_bounds
@@ -93,12 +92,13 @@ class TrainGAN(io.ComfyNode):
         check_choice("mode", mode, MODES)
         parent = None if base is None else base.loaded
         runs, count = runs_folder(folders.output_folder()), len(dataset) if dataset else 0
+        known = begun(runs, run_name)
         config, recipe = settings(
-            complete(chosen),
+            complete(more_fields(), chosen),
             count,
             parent and parent.hash,
             memory.training_memory(),
-            begun(runs, run_name),
+            known if isinstance(known, TrainConfig) else None,
         )
         show_text("Reading pictures")
         run = prepare(
@@ -112,31 +112,6 @@ class TrainGAN(io.ComfyNode):
             processes=gpus,
             called=CALLED,
         )
-        if mode == BACKGROUND:
-            _in_background(run)
-        else:
-            _until_the_end(run, recipe)
-        found = reached(run)
-        told = [headline(run), recipe, *notable(run), "" if found else NOTHING_YET]
-        return outputs_of(run, found, "\n".join(filter(None, told)))
-
-
-def _until_the_end(run: RunFolder, recipe: str) -> None:
-    if run.finished:
-        return
-    if run.training:
-        raise GenartError(
-            f"The run {run.path.name!r} is being trained already: end that with Stop Run, or set "
-            "mode to background to see what it has reached."
-        )
-    memory.release_all()
-    Watch(run, recipe).follow()
-
-
-def _in_background(run: RunFolder) -> None:
-    """Start the training unless it is under way or done."""
-    if run.finished or run.training:
-        return
-    show_text("Starting")
-    memory.release_all()
-    start_in_background(run, check_cancelled)
+        found = carry_out(run, mode, recipe)
+        picture, shown = told_of(run, found, recipe)
+        return io.NodeOutput(gan_of(found), run, picture, ui=shown)

@@ -9,24 +9,30 @@ from ..host import sockets
 from ..host.schema import field, seed_field
 from ..training import recipes
 from ..training.config import LOSSES, TrainConfig
-from ..training.run_config import FITS
+from .run_settings import (
+    amount,
+    batch_field,
+    common,
+    end_fields,
+    fit_fields,
+    keeping_fields,
+    kimg_field,
+    mirror_field,
+    name_field,
+    option,
+    precision_field,
+    where_fields,
+)
 
 AUTO = "auto"
 RECIPES = [AUTO, *recipes.RECIPES]
 OWN_LOSS = "recipe's"
-PRECISIONS = ["auto", "fp32", "bf16"]
-WAIT, BACKGROUND = MODES = ["wait", "background"]
 
 
 def first_fields() -> list[io.Input]:
     """What everybody sets."""
     return [
-        field(
-            io.String,
-            "run_name",
-            "The run's folder under output/genart. The same name goes on with the run.",
-            default="my_gan",
-        ),
+        name_field("my_gan"),
         field(
             io.Combo,
             "recipe",
@@ -45,26 +51,8 @@ def first_fields() -> list[io.Input]:
             max=1024,
             step=32,
         ),
-        field(
-            io.Float,
-            "kimg",
-            "When to stop: after the network saw so many thousand pictures. Raise it to go on with "
-            "a finished run.",
-            default=500.0,
-            min=0.001,
-            max=100000.0,
-            step=10.0,
-            round=0.001,
-        ),
-        field(
-            io.Int,
-            "batch_size",
-            "Pictures a step; 0 takes the recipe's. Where memory is short the trainer works on a "
-            "batch in parts by itself.",
-            default=0,
-            min=0,
-            max=1024,
-        ),
+        kimg_field(),
+        batch_field(),
         seed_field("Decides everything random in the run.", control=False),
     ]
 
@@ -75,26 +63,11 @@ def more_fields() -> list[io.Input]:
         *_learning_fields(),
         *_picture_fields(),
         *_network_fields(),
-        *_keeping_fields(),
-        *_end_fields(),
+        *keeping_fields("KID"),
+        *end_fields("KID"),
         *_measure_fields(),
-        *_where_fields(),
+        *where_fields(),
     ]
-
-
-def _option(kind: Any, name: str, tooltip: str, **keywords: Any) -> io.Input:
-    return field(kind, name, tooltip, optional=True, advanced=True, **keywords)
-
-
-def _amount(name: str, tooltip: str, default: float, high: float, **keywords: Any) -> io.Input:
-    return _option(
-        io.Float,
-        name,
-        tooltip,
-        default=default,
-        max=high,
-        **{"min": 0.0, "round": 0.001} | keywords,
-    )
 
 
 def _learning_fields() -> list[io.Input]:
@@ -106,7 +79,7 @@ def _learning_fields() -> list[io.Input]:
             "begins from nothing. Set resolution to its own; its classes must be the pictures'.",
             optional=True,
         ),
-        _amount(
+        amount(
             "learning_rate",
             "How far each step goes; 0 takes the recipe's. Too high, and pictures fall apart.",
             0.0,
@@ -114,7 +87,7 @@ def _learning_fields() -> list[io.Input]:
             step=0.0001,
             round=0.000001,
         ),
-        _option(
+        option(
             io.Combo,
             "loss",
             "The rule of the game that the two networks play. logistic is StyleGAN2's, hinge "
@@ -127,40 +100,21 @@ def _learning_fields() -> list[io.Input]:
 
 def _picture_fields() -> list[io.Input]:
     return [
-        _option(
-            io.Combo,
-            "fit",
-            "How pictures of other shapes become square. crop: their middle. pad: all of it, on "
-            "the background. letterbox: likewise, never enlarged. random: a part chosen by chance.",
-            options=list(FITS),
-            default="crop",
-        ),
-        _option(
-            io.String,
-            "background",
-            "The colour behind transparent pictures and beside padded ones: a name, or #rrggbb.",
-            default="white",
-        ),
-        _option(
+        *fit_fields(),
+        option(
             io.Boolean,
             "classes",
             "Every sub-folder of the dataset is a kind of its own, which GAN Class chooses "
             "later. Not for tiny and classic.",
             default=False,
         ),
-        _option(
-            io.Boolean,
-            "mirror",
-            "Show every picture's mirror image too. Not for writing, nor for faces that all look "
-            "the same way.",
-            default=False,
-        ),
+        mirror_field(),
     ]
 
 
 def _network_fields() -> list[io.Input]:
     return [
-        _option(
+        option(
             io.Int,
             "channel_base",
             "Width of the network: higher learns more detail, needs more memory and time and makes "
@@ -170,7 +124,7 @@ def _network_fields() -> list[io.Input]:
             max=65536,
             step=512,
         ),
-        _option(
+        option(
             io.Int,
             "freeze_d",
             "With a base: so many layers of the judging network stay as they are, from the picture "
@@ -179,72 +133,13 @@ def _network_fields() -> list[io.Input]:
             min=-1,
             max=8,
         ),
-        _option(
-            io.Combo,
-            "precision",
-            "bf16 is faster on recent graphics cards and on CPUs with AMX; fp32 runs everywhere; "
-            "auto takes the faster one.",
-            options=PRECISIONS,
-            default="auto",
-        ),
-    ]
-
-
-def _keeping_fields() -> list[io.Input]:
-    return [
-        _amount(
-            "preview_every",
-            "A new sheet of samples after so many thousand pictures.",
-            TrainConfig.sample_kimg,
-            1000.0,
-            min=0.001,
-            step=1.0,
-        ),
-        _amount(
-            "checkpoint_every",
-            "A checkpoint after so many thousand pictures, and every half hour at the least: what "
-            "a crash can cost. Cancel writes one anyway.",
-            TrainConfig.checkpoint_kimg,
-            1000.0,
-            min=0.001,
-            step=1.0,
-        ),
-        _option(
-            io.Int,
-            "keep_last",
-            "So many of the newest checkpoints are kept.",
-            default=TrainConfig.keep_last,
-            min=1,
-            max=1000,
-        ),
-        _option(
-            io.Int,
-            "keep_best",
-            "So many of the checkpoints with the best KID are kept as well, where it is measured.",
-            default=TrainConfig.keep_best,
-            min=0,
-            max=1000,
-        ),
-    ]
-
-
-def _end_fields() -> list[io.Input]:
-    return [
-        _amount("hours", "Stop after so many hours of training; 0 for no limit.", 0.0, 10000.0),
-        _amount(
-            "plateau",
-            "Stop after so many thousand pictures without a better KID; 0 for never. Needs "
-            "measure_every.",
-            0.0,
-            100000.0,
-            step=10.0,
-        ),
+        precision_field(),
     ]
 
 
 def _measure_fields() -> list[io.Input]:
     return [
-        _amount(
+        amount(
             "measure_every",
             "Measure how near the samples come to your pictures (KID), their variety and copying, "
             "after so many thousand pictures; 0 for never. Needs the extra: pip install "
@@ -253,7 +148,7 @@ def _measure_fields() -> list[io.Input]:
             1000.0,
             step=1.0,
         ),
-        _option(
+        option(
             io.Int,
             "held_out",
             "So many pictures are kept apart to measure against, here or with Measure Run, and "
@@ -263,45 +158,6 @@ def _measure_fields() -> list[io.Input]:
             max=100000,
         ),
     ]
-
-
-def _where_fields() -> list[io.Input]:
-    return [
-        _option(
-            io.Int,
-            "gpus",
-            "Graphics cards that train together; batch_size is shared among them.",
-            default=1,
-            min=1,
-            max=64,
-        ),
-        field(
-            io.Combo,
-            "mode",
-            "wait: the queue waits for the end, and Cancel stops the training. background: "
-            "the queue goes on; Stop Run ends the training.",
-            options=MODES,
-            default=WAIT,
-            optional=True,
-        ),
-    ]
-
-
-def complete(chosen: dict[str, Any]) -> dict[str, Any]:
-    """What a workflow or script left out, as the page would have it."""
-    return {each.id: getattr(each, "default", None) for each in more_fields()} | chosen
-
-
-# What the page calls the run's settings, where it does not use the engine's names.
-CALLED = {
-    "batch": "batch_size",
-    "rate": "learning_rate",
-    "sample_kimg": "preview_every",
-    "checkpoint_kimg": "checkpoint_every",
-    "measure_kimg": "measure_every",
-    "plateau_kimg": "plateau",
-    "parent": "base",
-}
 
 
 def settings(
@@ -353,16 +209,4 @@ def _given(chosen: dict[str, Any], parent: str | None) -> dict[str, Any]:
         "parent": (parent, None),
     }
     given = {name: value for name, (value, own) in recipes_own.items() if value != own}
-    same = (
-        *("resolution", "kimg", "seed", "fit", "background", "classes", "mirror", "precision"),
-        *("keep_last", "keep_best", "held_out"),
-    )
-    return {
-        **given,
-        **{name: chosen[name] for name in same},
-        "sample_kimg": chosen["preview_every"],
-        "checkpoint_kimg": chosen["checkpoint_every"],
-        "measure_kimg": chosen["measure_every"],
-        "hours": chosen["hours"] or None,
-        "plateau_kimg": chosen["plateau"] or None,
-    }
+    return {**given, **common(chosen), "classes": chosen["classes"]}

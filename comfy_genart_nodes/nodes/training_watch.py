@@ -1,4 +1,4 @@
-"""What Train GAN shows while it waits for the trainer."""
+"""What nodes that train do: start the trainer, show what it does while they wait."""
 
 import time
 from collections.abc import Iterator
@@ -7,13 +7,57 @@ from typing import Any
 
 from PIL import Image
 
+from ..errors import GenartError
+from ..host import memory
 from ..host.progress import Progress, check_cancelled, show_text
 from ..training.history import spent_seconds
-from ..training.job import TrainerJob
+from ..training.job import TrainerJob, start_in_background
+from ..training.reached import Reached, reached
 from ..training.run_folder import RunFolder
-from ..training.status import ahead, done, incident, measured, skipped
+from ..training.status import ahead, done, incident, losses, measured, skipped
+from .run_settings import BACKGROUND
 
 BEAT_SECONDS = 1.0
+
+
+def carry_out(run: RunFolder, mode: str, chosen: str) -> Reached | None:
+    """Train a run and wait for its end, or start it in the background; what it has reached.
+
+    Args:
+        run: the run.
+        mode: of `MODES`.
+        chosen: a line that says what was chosen for the person; "" for nothing.
+
+    Raises:
+        InterruptProcessingException: when the person pressed Cancel.
+        GenartError: when the training failed, or the run is being trained already.
+    """
+    if mode == BACKGROUND:
+        _in_background(run)
+    else:
+        _until_the_end(run, chosen)
+    return reached(run)
+
+
+def _until_the_end(run: RunFolder, chosen: str) -> None:
+    if run.finished:
+        return
+    if run.training:
+        raise GenartError(
+            f"The run {run.path.name!r} is being trained already: end that with Stop Run, or set "
+            "mode to background to see what it has reached."
+        )
+    memory.release_all()
+    Watch(run, chosen).follow()
+
+
+def _in_background(run: RunFolder) -> None:
+    """Start the training unless it is under way or done."""
+    if run.finished or run.training:
+        return
+    show_text("Starting")
+    memory.release_all()
+    start_in_background(run, check_cancelled)
 
 
 class Watch:
@@ -78,7 +122,7 @@ class Watch:
         return (
             f"{done(self.run.config, event['kimg'])}, "
             f"{ahead(self.run.config, self.step, speed, spent)}\n"
-            f"loss G {event['loss_g']:.2f}, D {event['loss_d']:.2f}"
+            f"{losses(event)}"
         )
 
 

@@ -90,7 +90,8 @@ def restore(
         network.load_state_dict(_below(stored, prefix))
     for optimiser in optimisers:
         moments = _below(stored, optimiser.name)
-        for name, parameter in optimiser.learning.items():
+        optimiser.adam.state.clear()
+        for name, parameter in optimiser.learning.items() if moments else ():  # it has not begun
             optimiser.adam.state[parameter] = {
                 key: _like(moments[f"{key}.{name}"], parameter) for key in _MOMENTS
             }

@@ -1,15 +1,19 @@
 """Where a run comes from: the network it goes on from, or nothing, and what that decides."""
 
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
+from ..errors import GenartError
 from ..gan.checkpoint import LoadedGAN
-from .config import TrainConfig
+from ..vae.files import LoadedVAE
 from .gan_lineage import GANLineage
 from .run_config import RunConfig
 from .run_folder import RunFolder
+from .vae_config import VAEConfig
+from .vae_lineage import VAELineage
 
-Parent: TypeAlias = LoadedGAN
+Parent: TypeAlias = LoadedGAN | LoadedVAE
+T = TypeVar("T")
 
 
 class Lineage(Protocol):
@@ -46,8 +50,9 @@ def lineage(config: RunConfig, parent: Parent | None) -> Lineage:
     Raises:
         GenartError: when the network is of another kind, or its file cannot be read.
     """
-    assert isinstance(config, TrainConfig)
-    return GANLineage.new(parent)
+    if isinstance(config, VAEConfig):
+        return VAELineage(_of_kind(parent, LoadedVAE))
+    return GANLineage.new(_of_kind(parent, LoadedGAN))
 
 
 def kept(run: RunFolder, parent: Parent | None = None) -> Lineage:
@@ -60,5 +65,20 @@ def kept(run: RunFolder, parent: Parent | None = None) -> Lineage:
     Raises:
         GenartError: when its folder cannot be read.
     """
-    assert isinstance(run.config, TrainConfig)
-    return GANLineage.kept(run.path, parent)
+    if isinstance(run.config, VAEConfig):
+        return VAELineage.kept(run.path, _of_kind(parent, LoadedVAE))
+    return GANLineage.kept(run.path, _of_kind(parent, LoadedGAN))
+
+
+def _of_kind(parent: Parent | None, kind: type[T]) -> T | None:
+    """The parent, if it is a network of the kind that is trained.
+
+    Raises:
+        GenartError: when it is of another.
+    """
+    if parent is None or isinstance(parent, kind):
+        return parent
+    raise GenartError(
+        "A VAE cannot go on from a GAN, nor a GAN from a VAE: choose a network of the kind to "
+        "train."
+    )

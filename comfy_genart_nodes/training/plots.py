@@ -42,6 +42,12 @@ class Panel:
 PANELS = (
     Panel("Losses", {"loss_g": "generator", "loss_d": "discriminator"}),
     Panel("Balance: scores of the discriminator", {"real": "real pictures", "fake": "generated"}),
+    Panel("Losses of rebuilt pictures", {"pixel": "pixels", "features": "features"}, log=True),
+    Panel("Divergence of latents: nats a picture", {"nats": "nats"}, log=True),
+    Panel("Critic", {"critic": "critic", "adversarial": "against it"}),
+    Panel("PSNR of pictures kept apart, in dB (higher is better)", {"psnr": "PSNR"}),
+    Panel("SSIM of pictures kept apart (higher is better)", {"ssim": "SSIM"}),
+    Panel("Distance of their features (lower is better)", {"perceptual": "distance"}, log=True),
     Panel("KID: distance to the pictures (lower is better)", {"kid": "KID"}, log=True),
     Panel(
         "Fidelity and variety (higher is better)",

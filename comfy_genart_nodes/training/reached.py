@@ -1,10 +1,11 @@
-"""What a run has reached: its checkpoints as GANs, and the sheets beside them."""
+"""What a run has reached: its checkpoints as networks, and the sheets beside them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import GenartError
 from ..gan.checkpoint import LoadedGAN, load_gan
+from ..vae.files import LoadedVAE, load_vae
 from .history import scores
 from .run_folder import RunFolder
 
@@ -16,12 +17,12 @@ class Reached:
     """A checkpoint of a run.
 
     Attributes:
-        gan: its averaged generator.
+        network: the averaged one: a GAN's generator, or a VAE.
         path: its file.
         about: a sentence that says which it is, and what could not be read.
     """
 
-    gan: LoadedGAN
+    network: LoadedGAN | LoadedVAE
     path: Path
     about: str
 
@@ -31,7 +32,7 @@ def reached(run: RunFolder, which: str = "newest", step: int = 0) -> Reached | N
 
     Args:
         run: the run.
-        which: the "newest" that can be read, the "best" by its KID, or the one at a "step".
+        which: the "newest" that can be read, the "best" by its score, or the one at a "step".
         step: which, for "step".
 
     Returns:
@@ -47,13 +48,27 @@ def reached(run: RunFolder, which: str = "newest", step: int = 0) -> Reached | N
     broken = ""
     for path in reversed(run.checkpoints):
         try:
-            return Reached(load_gan(path), path, f"{run.path.name}: {path.stem}{broken}")
+            return _read(run, path, broken)
         except GenartError as error:
             if path.exists():  # else the trainer has just let go of it
                 broken = broken or f"; a newer one could not be read ({error})"
     if broken:
         raise GenartError(f"No checkpoint in {run.path / 'checkpoints'} can be read{broken}.")
     return None
+
+
+def newest(folder: Path) -> LoadedGAN | LoadedVAE:
+    """The network in the newest checkpoint of the run in a folder.
+
+    Raises:
+        GenartError: when there is no run, or no checkpoint that can be read.
+    """
+    found = reached(RunFolder(folder))
+    if found is None:
+        raise GenartError(
+            f"The run in {folder} has no checkpoint yet: wait for its first, or go on from another."
+        )
+    return found.network
 
 
 def sheet_of(run: RunFolder, checkpoint: Path | None) -> Path | None:
@@ -73,7 +88,7 @@ def _at(run: RunFolder, step: int) -> Reached:
             f"The run {run.path.name!r} keeps no checkpoint of step {step}: choose one of those "
             f"({steps or 'none yet'})."
         )
-    return Reached(load_gan(path), path, f"{run.path.name}: {path.stem}")
+    return _read(run, path)
 
 
 def _best(run: RunFolder) -> Reached | None:
@@ -87,5 +102,9 @@ def _best(run: RunFolder) -> Reached | None:
             f"None of the checkpoints that {run.path.name!r} keeps was measured: choose the newest."
         )
     path = min(kept, key=measured.__getitem__)
-    about = f"{run.path.name}: {path.stem}, KID {measured[path]:.3g}"
-    return Reached(load_gan(path), path, about)
+    return _read(run, path, f", {run.config.SCORE.upper()} {measured[path]:.3g}")
+
+
+def _read(run: RunFolder, path: Path, about: str = "") -> Reached:
+    load = load_vae if run.config.KIND == "vae" else load_gan
+    return Reached(load(path), path, f"{run.path.name}: {path.stem}{about}")

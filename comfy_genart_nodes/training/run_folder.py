@@ -21,10 +21,12 @@ from ..gan.checkpoint import read_header
 from ..names import check_name
 from .config import TrainConfig
 from .run_config import STOP_RULES, RunConfig
+from .vae_config import VAEConfig
 
 FORMAT = 1
 PLACE = ("device", "processes")  # of a run's machine, what may change when it goes on
 LONGEST_EVENT = 1 << 16  # bytes, and plenty
+_KINDS: dict[str, type[RunConfig]] = {"gan": TrainConfig, "vae": VAEConfig}
 LOCK_SECONDS = 0.5  # whoever only asks whether a run is trained holds its lock for a moment
 
 
@@ -47,7 +49,7 @@ class RunFolder:
         try:
             run = json.loads((path / "run.json").read_text(encoding="utf-8"))
             newer = int(run["format"]) > FORMAT
-            self.config: RunConfig = TrainConfig.from_json(run["config"])
+            self.config: RunConfig = _KINDS[run.get("kind", "gan")].from_json(run["config"])
             self.machine: dict[str, Any] = run["machine"]
             self.data: dict[str, Any] = run["data"]
         except FileNotFoundError as error:

@@ -1,6 +1,7 @@
 """What a person wants to know of a run at work, or of one that has ended, as text."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from .curves import Curve, curves
@@ -12,7 +13,17 @@ NEWS = 6
 _INCIDENTS = ("unreadable", "rate_lowered", "micro_batch")
 RECENT = 20  # reports, for the speed
 _EVERYDAY = ("progress", "samples", "checkpoint", "measures")
-_MEASURES = ("kid", "precision", "recall", "density", "coverage", "copying")
+_MEASURES = (
+    *("kid", "precision", "recall", "density", "coverage", "copying"),
+    *("psnr", "ssim", "perceptual", "kl", "active"),
+)
+_BEST = {"kid": min, "psnr": max}
+_LOSSES = {
+    **{"loss_g": "loss G", "loss_d": "loss D", "real": "score of real pictures"},
+    **{"fake": "of generated ones", "ada_p": "ADA p"},
+    **{"pixel": "loss of pixels", "features": "of features", "nats": "nats a picture"},
+    **{"critic": "loss of the critic"},
+}
 _SAID = {
     "started": "started",
     "resumed": "went on",
@@ -131,7 +142,14 @@ def measured(event: dict[str, Any]) -> str:
     words = [f"{name} {event[name]:.3g}" for name in _MEASURES if name in event]
     if "kid_low" in event:
         words[0] += f" ({event['kid_low']:.3g} to {event['kid_high']:.3g})"
-    return f"{', '.join(words)}, by {event['backbone']}"
+    seen_by = f", by {event['backbone']}" if "backbone" in event else ""
+    return f"{', '.join(words)}{seen_by}"
+
+
+def losses(values: Mapping[str, float]) -> str:
+    """Losses and what belongs to them, of a progress event or the last of curves, in a line."""
+    words = [f"{label} {values[name]:.3g}" for name, label in _LOSSES.items() if name in values]
+    return ", ".join(words)
 
 
 def duration(seconds: float) -> str:
@@ -167,20 +185,16 @@ def _pace(run: RunFolder, events: list[dict[str, Any]], found: dict[str, Curve])
 
 
 def _losses(found: dict[str, Curve]) -> str:
-    named = {"loss_g": "loss G", "loss_d": "loss D", "real": "score of real pictures"}
-    named |= {"fake": "of generated ones", "ada_p": "ADA p"}
-    words = [
-        f"{label} {found[name].values[-1]:.3g}" for name, label in named.items() if name in found
-    ]
-    return ", ".join(words)
+    return losses({name: curve.values[-1] for name, curve in found.items()})
 
 
 def _measures(found: dict[str, Curve]) -> str:
     words = [f"{name} {found[name].values[-1]:.3g}" for name in _MEASURES if name in found]
-    if "kid" in found:
-        kid = found["kid"]
-        best = min(range(len(kid.values)), key=kid.values.__getitem__)
-        words.append(f"best kid {kid.values[best]:.3g} at {kid.kimg[best]:.4g} kimg")
+    for name, better in _BEST.items():
+        if name in found:
+            curve = found[name]
+            best = better(range(len(curve.values)), key=curve.values.__getitem__)
+            words.append(f"best {name} {curve.values[best]:.3g} at {curve.kimg[best]:.4g} kimg")
     return ", ".join(words)
 
 

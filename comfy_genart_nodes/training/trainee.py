@@ -14,6 +14,8 @@ from .gan_run import GANRun
 from .log import Report
 from .run_folder import RunFolder
 from .team import Team
+from .vae_config import VAEConfig
+from .vae_run import VAERun
 
 Figures = dict[str, Any]
 
@@ -79,5 +81,7 @@ def begin(run: RunFolder, pictures: np.ndarray, team: Team, left_out: Sequence[i
     device = torch.device(run.machine["device"])
     if team.size > 1 and device.type == "cuda":
         device = torch.device("cuda", torch.cuda.current_device())
+    if isinstance(run.config, VAEConfig):
+        return VAERun.begun(run, run.config, pictures, device, team, left_out)
     assert isinstance(run.config, TrainConfig)
     return GANRun.begun(run, run.config, pictures, device, team, left_out)

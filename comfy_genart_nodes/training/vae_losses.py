@@ -46,26 +46,28 @@ def kl_share(kl: Tensor, pictures: Tensor) -> Tensor:
     return kl.sum() / pictures.numel()
 
 
-def adaptive_weight(made: Tensor, towards: Tensor, judged: Tensor, last: nn.Parameter) -> Tensor:
+def pull(made: Tensor, gradient: Tensor, last: nn.Parameter) -> Tensor:
+    """How a loss pulls at the weights of a decoder's last layer: its gradient there.
+
+    Args:
+        made: pictures with their graph, which this leaves in place.
+        gradient: of the loss, in them, of their shape.
+        last: the weights.
+    """
+    return torch.autograd.grad(made, last, gradient, retain_graph=True)[0]
+
+
+def adaptive_weight(likeness: Tensor, opinion: Tensor) -> Tensor:
     """What a critic's loss is multiplied by, for its pull to be as strong as that of likeness.
 
     Esser et al. 2021 (VQGAN), equation 7: the norm of the gradient of the last layer's weights
     from likeness over that from the critic, at most 1e4.
 
     Args:
-        made: pictures with their graph, which this leaves in place.
-        towards: the gradient of the loss of likeness in them, of their shape.
-        judged: that of the critic's.
-        last: weights of the decoder's last layer.
-
-    Returns:
-        A number, without gradients.
+        likeness: how likeness pulls (`pull`), of the whole batch.
+        opinion: how the critic does.
     """
-    norms = [
-        torch.autograd.grad(made, last, gradient, retain_graph=True)[0].norm()
-        for gradient in (towards, judged)
-    ]
-    return (norms[0] / (norms[1] + _NEVER_ZERO)).clamp(max=_MOST)
+    return (likeness.norm() / (opinion.norm() + _NEVER_ZERO)).clamp(max=_MOST)
 
 
 def eq_views(latents: Tensor, pictures: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -15,18 +15,26 @@ import torch
 from torch import Tensor
 
 from comfy_genart_nodes.training import ada, trainer
+from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.recipes import settings
+from comfy_genart_nodes.training.run_config import RunConfig
 from comfy_genart_nodes.training.step import Training
 from comfy_genart_nodes.training.team import Team, join
+from comfy_genart_nodes.training.vae_config import VAEConfig, vae_settings
+from comfy_genart_nodes.training.vae_step import VAETraining
 
 SMALL = {"batch": 16, "channel_base": 64, "channel_max": 8, "mirror": True}
 STYLEGAN2 = SMALL | {"resolution": 32, "channel_max": 4, "z_dim": 8, "w_dim": 8}
+VAES = {"batch": 16, "resolution": 32, "width": 8, "perceptual": 0.0, "mirror": True}
 OTHERS = SMALL | {"resolution": 64, "z_dim": 8}
 CONFIGS = {
     "stylegan2-ada": settings("stylegan2-ada", **STYLEGAN2),
     "r3gan": settings("r3gan", **STYLEGAN2),
     "tiny": settings("tiny", **OTHERS),
     "classic": settings("classic", **OTHERS | {"channel_base": 256}),
+    "vae tiny": vae_settings("tiny", **VAES, adversarial_after=0.016, eq=0.5),
+    "vae vq": vae_settings("vq", **VAES, adversarial=0.0, codes=32),
+    "vae beta": vae_settings("beta", **VAES),
 }
 
 
@@ -35,13 +43,22 @@ def telling(p: float, signs: float, target: float, pictures: int) -> float:
     return 0.3 + 0.3 * signs
 
 
+def begun(config: RunConfig, pictures: np.ndarray, team: Team) -> Training | VAETraining:
+    """The networks of a run before its first step, in float64."""
+    device = torch.device("cpu")
+    if isinstance(config, VAEConfig):
+        return VAETraining(config, pictures, device, "fp64", team=team)
+    assert isinstance(config, TrainConfig)
+    labels = np.arange(50) % 3 if config.family == "stylegan2" else None
+    return Training(config, pictures, device, "fp64", labels=labels, team=team)
+
+
 def learn(recipe: str, steps: int, team: Team, micro: int | None = None) -> dict[str, Tensor]:
     """Some steps in float64: the state that they lead to, and what each of them reported."""
     config = CONFIGS[recipe]
     pictures = np.random.default_rng(0).integers(0, 256, (50, 3, 64, 64), np.uint8)
     pictures = pictures[:, :, : config.resolution, : config.resolution]
-    labels = np.arange(50) % 3 if config.family == "stylegan2" else None
-    training = Training(config, pictures, torch.device("cpu"), "fp64", labels=labels, team=team)
+    training = begun(config, pictures, team)
     training.micro = micro or training.micro
     reports = {}
     with mock.patch.object(ada, "adapted", telling):

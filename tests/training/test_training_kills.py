@@ -17,16 +17,24 @@ from comfy_genart_nodes.gan.checkpoint import load_gan, read
 from comfy_genart_nodes.training import child, trainer
 from comfy_genart_nodes.training.recipes import settings
 from comfy_genart_nodes.training.run_folder import RunFolder
+from comfy_genart_nodes.training.vae_config import vae_settings
 
 SMALL = {"channel_max": 8, "z_dim": 8, "precision": "fp32", "mirror": True}
 STYLEGAN2 = SMALL | {"resolution": 32, "batch": 4, "channel_base": 128, "w_dim": 8}
 OTHERS = SMALL | {"resolution": 64, "batch": 8, "channel_base": 64}
+VAES = {"resolution": 32, "batch": 4, "width": 16, "precision": "fp32", "perceptual": 0.0}
 FAMILIES = {
     # Stopped between two moves of ADA's p, and between two steps that even paths.
     "stylegan2-ada": settings("stylegan2-ada", **STYLEGAN2, steps=9),
     "r3gan": settings("r3gan", **STYLEGAN2, steps=5),
     "tiny": settings("tiny", **OTHERS, steps=4),
     "classic": settings("classic", **OTHERS | {"channel_base": 256}, steps=4),
+    # Stopped before the critic joins, and after.
+    "vae tiny": vae_settings("tiny", **VAES, steps=5, adversarial_after=0.008, eq=0.5),
+    "vae vq": vae_settings("vq", **VAES, steps=5, adversarial=0.0, codes=32),
+    "vae fsq": vae_settings("fsq", **VAES, steps=4, adversarial_after=0.0),
+    "vae kl": vae_settings("kl", **VAES | {"width": 32}, steps=4, adversarial=0.0),
+    "vae beta": vae_settings("beta", **VAES, steps=4),
 }
 # Many weights and few pixels: half of its time such a run writes checkpoints, of 9 MB.
 HEAVY = replace(CONFIG, steps=100_000, z_dim=512, w_dim=512, sample_kimg=0.02)

@@ -1,0 +1,87 @@
+"""What `genart train gan` knows of GANs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GenartError
+from .train_settings import COMMON
+
+if TYPE_CHECKING:
+    from ..gan.checkpoint import LoadedGAN
+    from ..training.config import TrainConfig
+    from ..training.picture_sets import PictureSet
+    from ..training.run_config import RunConfig
+
+HELP: Mapping[str, str] = {
+    **COMMON,
+    "family": "of the generator: stylegan2, fastgan or dcgan",
+    "loss": "logistic, minimax, hinge or r3gan",
+    "classes": "sub-folders are classes",
+    "channel_base": "channels times side: the networks' width (default: 64 * resolution)",
+    "channel_max": "channels at most",
+    "mapping_layers": "layers of the mapping network",
+    "z_dim": "length of z",
+    "w_dim": "length of w",
+    "gamma": "weight of R1 (default: .0002 * resolution^2 / batch)",
+    "path_length": "weight of path length regularisation; 0 for none",
+    "augment": "of colour, translation and cutout, with commas; none for none",
+    "ada_target": "ADA instead of DiffAugment, towards this share of recognised pictures",
+    "freeze_d": "blocks of the discriminator that stay as the parent has them",
+}
+
+
+def settle(
+    args: argparse.Namespace,
+    given: dict[str, Any],
+    pictures: PictureSet | None,
+    known: RunConfig | None,
+) -> tuple[TrainConfig, str]:
+    """The run's settings, and a line that says what was chosen."""
+    from ..training import recipes
+    from ..training.config import TrainConfig
+
+    recipe, told = args.recipe, f"recipe: {args.recipe}"
+    if recipe == "auto" and isinstance(known, TrainConfig):  # what nobody names stays as it is
+        recipe = known.recipe
+        told = f"recipe: {recipe}, as it began"
+        given = {name: getattr(known, name) for name in (*HELP, "parent")} | given
+    elif recipe == "auto":
+        side, count = given.get("resolution", TrainConfig.resolution), len(pictures or ())
+        parent, classes = args.parent is not None, given.get("classes", False)
+        recipe, narrow = recipes.automatic(count, side, parent, _memory(args.device), classes)
+        narrow = None if given.get("channel_base") else narrow
+        given = {"channel_base": narrow} | given
+        told = recipes.told(recipe, count, parent, narrow)
+    return recipes.settings(recipe, **given), told
+
+
+def open_parent(path: Path) -> LoadedGAN:
+    """The GAN of a file, or of a run's newest checkpoint that can be read.
+
+    Raises:
+        GenartError: when there is none.
+    """
+    from ..gan.checkpoint import LoadedGAN
+    from ..gan.formats.opening import open_gan
+    from ..training.reached import newest
+
+    if not path.is_dir():
+        return open_gan(path)
+    found = newest(path)
+    if not isinstance(found, LoadedGAN):
+        raise GenartError(f"The run in {path} trains no GAN: go on from another.")
+    return found
+
+
+def _memory(name: str) -> int | None:
+    """Bytes of the graphics card that is to train, if it is one that says."""
+    import torch
+
+    device = torch.device(name)
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.get_device_properties(device).total_memory)
