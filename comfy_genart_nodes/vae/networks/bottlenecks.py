@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...gan.networks.layers import full_precision
+from ...gan.networks.layers import at_least_single, full_precision
 from .autoencoder import Coded, drawn
 
 LIMIT = 3.0
@@ -98,7 +98,7 @@ class Codebook(Bottleneck):
     def code(self, z: Tensor, noise: Tensor | None) -> Coded:
         """The nearest vectors; gradients pass to `z` as if it had been one of them."""
         with full_precision(z):
-            z = z.float()
+            z = at_least_single(z)
             nearest = self._vectors(self.indices(z)[:, 0])
             pull = F.mse_loss(nearest, z.detach())
             cost = pull + _COMMITMENT * F.mse_loss(z, nearest.detach())
@@ -113,8 +113,8 @@ class Codebook(Bottleneck):
     def indices(self, latents: Tensor) -> Tensor:
         """As of `Autoencoder`; one code a place."""
         with full_precision(latents):
-            rows = latents.movedim(1, -1).float()
-            book = self.codebook.float()
+            rows = at_least_single(latents.movedim(1, -1))
+            book = self.codebook.to(rows.dtype)
             far = book.square().sum(1) / 2 - rows @ book.t()
             return far.argmin(-1).unsqueeze(1)
 
@@ -122,12 +122,13 @@ class Codebook(Bottleneck):
     def upkeep(self, coded: Coded, generator: torch.Generator) -> None:
         """Note which vectors were taken, and put forgotten ones where places of the step are."""
         assert coded.raw is not None
-        rows = coded.raw.detach().movedim(1, -1).flatten(0, 2).float()
+        rows = coded.raw.detach().movedim(1, -1).flatten(0, 2)
         taken = torch.bincount(self.indices(coded.mean).flatten(), minlength=len(self.usage))
         self.usage.mul_(_MEMORY).add_(taken / len(rows), alpha=1 - _MEMORY)
         forgotten = (self.usage < _SELDOM / len(self.usage)).nonzero()[:, 0]
-        # As many numbers at every step, so that the generator is left the same by all.
-        chosen = torch.randint(len(rows), self.usage.shape, generator=generator).to(rows.device)
+        # Different places, where there are enough: between equal vectors rounding would decide.
+        places = torch.arange(len(self.usage)) % len(rows)
+        chosen = torch.randperm(len(rows), generator=generator)[places].to(rows.device)
         self.codebook[forgotten] = rows[chosen[forgotten]].to(self.codebook.dtype)
         self.usage[forgotten] = 1 / len(self.usage)
 
@@ -161,7 +162,7 @@ class Levels(Bottleneck):
     def code(self, z: Tensor, noise: Tensor | None) -> Coded:
         """The nearest levels; gradients pass rounding as if it were not there."""
         with full_precision(z):
-            z = z.float()
+            z = at_least_single(z)
             bounded = torch.tanh(z / LIMIT)
             straight = self._middles(bounded) + (bounded - bounded.detach())
             latents = LIMIT * torch.atanh(straight)
@@ -170,13 +171,13 @@ class Levels(Bottleneck):
     def settle(self, z: Tensor) -> Tensor:
         """The nearest levels."""
         with full_precision(z):
-            middles = self._middles(torch.tanh(z.float() / LIMIT))
+            middles = self._middles(torch.tanh(at_least_single(z) / LIMIT))
             return (LIMIT * torch.atanh(middles)).to(z.dtype)
 
     def indices(self, latents: Tensor) -> Tensor:
         """As of `Autoencoder`; the first level counts least."""
         with full_precision(latents):
-            parts = self._parts(torch.tanh(latents.float() / LIMIT)).long()
+            parts = self._parts(torch.tanh(at_least_single(latents) / LIMIT)).long()
         counts = self.levels.long()
         worth = torch.cat([counts.new_ones(1), counts.cumprod(0)[:-1]])
         return (parts.unflatten(1, (self.repeats, -1)) * worth[:, None, None]).sum(2)
@@ -193,4 +194,4 @@ class Levels(Bottleneck):
 
     def _counts(self) -> Tensor:
         """The levels of all channels, [channels, 1, 1]."""
-        return self.levels.float().repeat(self.repeats)[:, None, None]
+        return self.levels.repeat(self.repeats)[:, None, None]
