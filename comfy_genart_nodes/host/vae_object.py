@@ -9,11 +9,13 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..vae.adapter import Layout, PictureVAE
+from ..vae.adapter import Layout, OwnVAE, SocketVAE
+from ..vae.files import LoadedVAE
+from ..vae.networks.autoencoder import Autoencoder
 from ..vae.stock import stock_weights
 
 
-def as_vae(vae: PictureVAE) -> comfy.sd.VAE:
+def as_vae(vae: SocketVAE | LoadedVAE | Autoencoder) -> comfy.sd.VAE:
     """A VAE for ComfyUI's sockets.
 
     It begins as the smallest that ComfyUI builds, of which everything that tells how it encodes and
@@ -22,6 +24,10 @@ def as_vae(vae: PictureVAE) -> comfy.sd.VAE:
     Args:
         vae: on the CPU; it lives as long as the result does.
     """
+    if isinstance(vae, LoadedVAE):
+        vae = OwnVAE(vae.network, vae.header)
+    elif isinstance(vae, Autoencoder):
+        vae = OwnVAE(vae)
     made = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
     made.working_dtypes = [torch.float32] if vae.wide else [torch.bfloat16, torch.float32]
     made.vae_dtype = torch.float32 if vae.wide else mm.vae_dtype(made.device, made.working_dtypes)
@@ -53,7 +59,7 @@ def _lay_out(made: Any, layout: Layout, joined: bool) -> None:
         made.upscale_index_formula = made.downscale_index_formula = (step, side, side)
 
 
-def _estimate(made: Any, vae: PictureVAE) -> None:
+def _estimate(made: Any, vae: SocketVAE) -> None:
     """Tell how much memory it takes, in bytes for a shape and a dtype."""
 
     def need(shape: Sequence[int], dtype: torch.dtype, factor: int) -> int:

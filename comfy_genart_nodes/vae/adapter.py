@@ -1,7 +1,8 @@
-"""One way to encode and decode, whatever class of diffusers does it."""
+"""One way to encode and decode, whatever class does it."""
 
 import logging
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import GenartError
-from .config import KINDS
+from .config import KINDS, Kind
 from .latent_spaces import LatentSpace, family
+from .networks.autoencoder import Autoencoder
 
 _SIDE, _FRAMES = 256, 9
 _SEED = 0
@@ -52,30 +54,35 @@ def measured(network: nn.Module, space: LatentSpace) -> Layout:
     return Layout(latents.shape[1], _SIDE // latents.shape[-1], frames)
 
 
-class PictureVAE(nn.Module):
+class SocketVAE(nn.Module, ABC):
     """An autoencoder for pictures in -1..1, `[n, 3, h, w]`, or films, `[n, 3, t, h, w]`.
 
     A module that holds the network, rather than the network itself: diffusers' own have a `device`
     that nobody can set, and hosts do.
 
     Args:
-        network: of a class of `KINDS`.
+        network: the autoencoder.
         layout: how its latents lie.
-        space: how they travel.
+        kind: what is particular about it.
         wide: compute in float32 whatever the dtype of the weights.
     """
 
-    def __init__(
-        self, network: nn.Module, layout: Layout, space: LatentSpace, wide: bool = False
-    ) -> None:
+    def __init__(self, network: nn.Module, layout: Layout, kind: Kind, wide: bool = False) -> None:
         super().__init__()
-        self.network, self.layout, self.space, self.wide = network, layout, space, wide
+        self.network, self.layout, self.kind, self.wide = network, layout, kind, wide
         self.class_name = type(network).__name__
-        self.kind = KINDS[self.class_name]
+
+    @abstractmethod
+    def encoded(self, pictures: Tensor) -> Tensor:
+        """Latents as they travel, in the dtype of the weights."""
+
+    @abstractmethod
+    def decoded(self, latents: Tensor) -> Tensor:
+        """Pictures, in the dtype of the weights."""
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures in -1..1 to latents: the likeliest, where the class gives a distribution."""
-        return self._sure(lambda x: _encode(self.network, self.space, x), pictures)
+        return self._sure(self.encoded, pictures)
 
     def decode(self, latents: Tensor, **_: Any) -> Tensor:
         """Latents to pictures, about -1..1; equal ones for equal latents.
@@ -88,7 +95,7 @@ class PictureVAE(nn.Module):
             GenartError: when they are another family's.
         """
         self._check(latents)
-        return self._sure(lambda z: _decode(self.network, self.space, z), latents)
+        return self._sure(self.decoded, latents)
 
     def _check(self, latents: Tensor) -> None:
         hint = "decode them with the VAE of the model that made them."
@@ -136,6 +143,60 @@ class PictureVAE(nn.Module):
             self.to(dtype)
 
 
+class PictureVAE(SocketVAE):
+    """One of diffusers' autoencoders.
+
+    Args:
+        network: of a class of `KINDS`.
+        layout: how its latents lie.
+        space: how they travel.
+        wide: compute in float32 whatever the dtype of the weights.
+    """
+
+    def __init__(
+        self, network: nn.Module, layout: Layout, space: LatentSpace, wide: bool = False
+    ) -> None:
+        super().__init__(network, layout, KINDS[type(network).__name__], wide)
+        self.space = space
+
+    def encoded(self, pictures: Tensor) -> Tensor:
+        """As of `SocketVAE`."""
+        return _encode(self.network, self.space, pictures)
+
+    def decoded(self, latents: Tensor) -> Tensor:
+        """As of `SocketVAE`."""
+        return _decode(self.network, self.space, latents)
+
+
+class OwnVAE(SocketVAE):
+    """One of this pack's autoencoders.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        header: what its file says of it (`files.LoadedVAE`).
+
+    Attributes:
+        latent_statistics: what its trainer measured of latents, as in the header; None where
+            nobody did.
+    """
+
+    network: Autoencoder
+
+    def __init__(self, network: Autoencoder, header: Mapping[str, Any] | None = None) -> None:
+        self.header = dict(header or {})
+        self.latent_statistics: dict[str, list[float]] | None = self.header.get("latents")
+        layout = Layout(network.channels, network.factor)
+        super().__init__(network, layout, Kind(numbers=network.numbers))
+
+    def encoded(self, pictures: Tensor) -> Tensor:
+        """As of `SocketVAE`."""
+        return self.network.encode(pictures)
+
+    def decoded(self, latents: Tensor) -> Tensor:
+        """As of `SocketVAE`."""
+        return self.network.decode(latents)
+
+
 def _encode(network: Any, space: LatentSpace, pictures: Tensor) -> Tensor:
     made = network.encode(pictures)
     if hasattr(made, "latent_dist"):
@@ -176,7 +237,7 @@ _DECODERS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 }
 
 
-def described(vae: PictureVAE) -> str:
+def described(vae: SocketVAE) -> str:
     """A VAE in one sentence."""
     layout = vae.layout
     frames = f", {layout.frames} frames of a film" if layout.frames else ""

@@ -1,5 +1,6 @@
 """Autoencoders of this pack as other tools know them: which tensors are what, and the way back."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from .networks.tiny import TinyVAE
 
 _STOCK_WIDTHS = ((128, 256, 512, 512), (128, 256, 512))
 """Of the KL autoencoders that ComfyUI builds, whatever a file holds."""
+
+_GROUPS = 32
+"""Of the normalisation of all KL autoencoders, but of narrower ones of this pack."""
 
 _TAKEN = 64
 """Latent channels by which ComfyUI takes a KL autoencoder for another model's."""
@@ -90,6 +94,7 @@ def _kl(state: dict[str, Tensor], tool: str) -> Recognised:
         channels=state["decoder.conv_in.weight"].shape[1],
         widths=tuple(widths),
         layers=_count(state, "encoder.down_blocks.0.resnets.{}.conv1.weight"),
+        groups=math.gcd(_GROUPS, *widths),
         around="post_quant_conv.weight" in state,
         attention="decoder.mid_block.attentions.0.to_q.weight" in state,
     )
@@ -119,8 +124,8 @@ def stock_tensors(network: Autoencoder) -> dict[str, Tensor]:
         )
     if isinstance(network, KLVAE):
         spec = network.spec
-        known = spec.widths in _STOCK_WIDTHS and spec.layers == 2 and spec.attention
-        if known and spec.channels != _TAKEN:
+        known = spec.widths in _STOCK_WIDTHS and (spec.layers, spec.groups) == (2, _GROUPS)
+        if known and spec.attention and spec.channels != _TAKEN:
             return ldm_names.to_ldm(network.network.state_dict())
         raise _unfit(network, "KL VAEs with SD's widths, 128, 256, 512 and mostly 512 again")
     raise _unfit(network, "VAEs whose latents are maps")

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .adapter import OwnVAE
 from .layers import Layer, Progress, UnknownError, decoder_layers, encoder_layers, plain, run
+from .networks.tiny import TinyVAE
 from .strips import Workshop
 
 Change = Callable[[Tensor], Tensor]
@@ -54,7 +56,7 @@ def decoder_of(model: nn.Module) -> Coder:
     Raises:
         UnknownError: when it is of another kind.
     """
-    vae: Any = model
+    vae = _inner(model)
     if hasattr(vae, "taesd_decoder"):
         layers = decoder_layers(vae.taesd_decoder)
         return Coder(layers, lambda z: (z - _on(vae.vae_shift, z)) * _on(vae.vae_scale, z), _signed)
@@ -73,18 +75,24 @@ def encoder_of(model: nn.Module) -> Coder:
     Raises:
         UnknownError: when it is of another kind.
     """
-    vae: Any = model
+    vae = _inner(model)
     if hasattr(vae, "taesd_encoder"):
         layers = encoder_layers(vae.taesd_encoder)
+        settle: Change = vae.bottleneck.settle if isinstance(vae, TinyVAE) else _as_is
         return Coder(
             layers,
             lambda x: x * 0.5 + 0.5,
-            lambda z: z / _on(vae.vae_scale, z) + _on(vae.vae_shift, z),
+            lambda z: settle(z / _on(vae.vae_scale, z) + _on(vae.vae_shift, z)),
         )
     _check(vae)
     own = encoder_layers(vae.encoder)
     latent = getattr(vae, "quant_conv", None)
     return Coder([*own, *_around(latent)], _as_is, lambda moments: moments.chunk(2, dim=1)[0])
+
+
+def _inner(model: nn.Module) -> Any:
+    """The network itself, where one of this pack's is behind an adapter."""
+    return model.network if isinstance(model, OwnVAE) else model
 
 
 def _check(vae: Any) -> None:

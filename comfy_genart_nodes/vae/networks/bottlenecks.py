@@ -122,7 +122,7 @@ class Codebook(Bottleneck):
     def upkeep(self, coded: Coded, generator: torch.Generator) -> None:
         """Note which vectors were taken, and put forgotten ones where places of the step are."""
         assert coded.raw is not None
-        rows = coded.raw.detach().movedim(1, -1).flatten(0, 2).float()
+        rows = coded.raw.detach().movedim(1, -1).flatten(0, 2)
         taken = torch.bincount(self.indices(coded.mean).flatten(), minlength=len(self.usage))
         self.usage.mul_(_MEMORY).add_(taken / len(rows), alpha=1 - _MEMORY)
         forgotten = (self.usage < _SELDOM / len(self.usage)).nonzero()[:, 0]
@@ -194,4 +194,4 @@ class Levels(Bottleneck):
 
     def _counts(self) -> Tensor:
         """The levels of all channels, [channels, 1, 1]."""
-        return self.levels.float().repeat(self.repeats)[:, None, None]
+        return self.levels.repeat(self.repeats)[:, None, None]

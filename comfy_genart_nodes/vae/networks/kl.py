@@ -15,8 +15,6 @@ from ..opening import diffusers_class
 from .autoencoder import Autoencoder, Coded, drawn
 
 CLASS = "AutoencoderKL"
-_GROUPS = 32
-"""Of the normalisation: no file tells it, and all have so many."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,7 @@ class KLSpec:
         channels: of the latents.
         widths: channels at each side, from the whole; the side is halved between them.
         layers: residual blocks at each side.
+        groups: of the normalisation; no file of other tools tells it, where it is 32.
         around: it has convolutions of a single pixel on both sides of the latents, as SD's.
         attention: it has attention at the least side.
     """
@@ -34,6 +33,7 @@ class KLSpec:
     channels: int = 4
     widths: tuple[int, ...] = (64, 128, 256, 256)
     layers: int = 2
+    groups: int = 32
     around: bool = False
     attention: bool = True
 
@@ -44,13 +44,14 @@ class KLSpec:
             "channels": (1, 512),
             "widths": (1, 2048),
             "layers": (1, 16),
+            "groups": (1, 2048),
         }
         check_sizes("A KL VAE", self, limits)
         for width in self.widths:
-            if width % _GROUPS:
+            if width % self.groups:
                 raise GenartError(
-                    f"A KL VAE cannot normalise {width} channels in {_GROUPS} groups: widths must "
-                    f"be multiples of {_GROUPS}."
+                    f"A KL VAE cannot normalise {width} channels in {self.groups} groups: widths "
+                    f"must be multiples of {self.groups}."
                 )
 
     @property
@@ -64,7 +65,7 @@ class KLSpec:
             "latent_channels": self.channels,
             "layers_per_block": self.layers,
             "mid_block_add_attention": self.attention,
-            "norm_num_groups": _GROUPS,
+            "norm_num_groups": self.groups,
             "up_block_types": ["UpDecoderBlock2D"] * count,
             "use_post_quant_conv": self.around,
             "use_quant_conv": self.around,

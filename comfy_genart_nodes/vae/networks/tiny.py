@@ -4,6 +4,7 @@ Residual blocks of three convolutions, no normalisation, eight pixels a place. M
 names of TAESD's files, and its encoder and decoder work on pictures in 0..1.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from .drawing import dampen, draw_weights
 
 FACTOR = 8
 _STAGES = 3
+_MOST_CODES = 1 << 16
 BOTTLENECKS = ("gauss", "vq", "fsq")
 
 
@@ -47,7 +49,7 @@ class TinySpec:
             "channels": (1, 512),
             "width": (1, 1024),
             "blocks": (1, 16),
-            "codes": (2, 1 << 16),
+            "codes": (2, _MOST_CODES),
             "levels": (2, 256),
         }
         check_sizes("A tiny VAE", self, limits)
@@ -56,6 +58,11 @@ class TinySpec:
             raise GenartError(
                 f"A tiny VAE cannot give {count} levels to {self.channels} channels: give one to "
                 "each, or to each of an equal part of them."
+            )
+        if math.prod(self.levels) > _MOST_CODES:
+            raise GenartError(
+                f"A tiny VAE cannot have {math.prod(self.levels)} codes, the product of its "
+                f"levels: choose levels that make at most {_MOST_CODES}."
             )
 
 
