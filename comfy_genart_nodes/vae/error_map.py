@@ -48,8 +48,7 @@ def errors(made: Tensor, real: Tensor) -> Tensor:
 
 def end_of_scale(found: Tensor) -> int:
     """A round number of levels that nearly all errors lie below: 1, 2 or 5 times a power of ten."""
-    values, _ = found.flatten().sort()
-    high = float(values[math.ceil(_SHARE * (len(values) - 1))])
+    high = float(found.flatten().kthvalue(max(1, math.ceil(_SHARE * found.numel()))).values)
     return next((end for end in _ENDS if end >= high), LEVELS)
 
 

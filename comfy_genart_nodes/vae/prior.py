@@ -75,7 +75,7 @@ def _scaled(module: Any) -> tuple[Tensor, Tensor] | None:
 
 def measured(latents: Tensor, source: str) -> Statistics:
     """Statistics of latents `[n, c, ...]`, over pictures and places."""
-    values = latents.float().movedim(1, 0).flatten(1)  # [c, n * places]
+    values = latents.float().cpu().movedim(1, 0).flatten(1)  # [c, n * places]
     return Statistics(values.mean(1), values.std(1, correction=0), source)
 
 
