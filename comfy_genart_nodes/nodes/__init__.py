@@ -11,12 +11,16 @@ from . import (
     gan_latents,
     gan_styles,
     latent_files,
+    picture_batches,
     runs,
     sampling,
     training,
     training_vae,
     vae,
+    vae_latents,
     vae_loading,
+    vae_preview,
+    vae_use,
 )
 
 NODES: list[type[io.ComfyNode]] = [
@@ -51,6 +55,15 @@ NODES: list[type[io.ComfyNode]] = [
     vae.DecodeSeamless,
     vae.EncodeSeamless,
     vae_loading.LoadDiffusersVAE,
+    vae_use.RoundTripVAE,
+    vae_use.DenoiseByVAE,
+    vae_latents.MakeAttributeVector,
+    vae_latents.ApplyAttribute,
+    vae_latents.SampleVAEPrior,
+    vae_latents.TraverseLatent,
+    vae_preview.FitLatentPreview,
+    vae_preview.PreviewLatent,
+    picture_batches.ImagesFromPictures,
 ]
 
 

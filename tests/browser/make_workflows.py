@@ -51,6 +51,8 @@ SHOWN = {
     "dataset_report": "contact_sheet_*.png",
     "distil": "distil_learned_from_*.png",
     "judge_training": "gan_nearest_cases_*.png",
+    "vae_round_trip": "vae_compared_*.png",
+    "vae_attributes": "vae_attribute_*.png",
 }
 OWN_RUN = "my_gan"
 # For thumbnails: training that does not show is short, and the run to look at is not that one.
@@ -60,7 +62,10 @@ SETTINGS = {
         for setting in ("kimg=0.004", "batch_size=4", "resolution=32", "channel_base=512")
     ],
     "judge_training": [f"Load Run.run_name={OWN_RUN}"],
+    "vae_round_trip": ["Load Image.image=emoji.png"],
 }
+ATTRIBUTE = {"with": "1f9b0", "without": "1f9b3"}  # red hair and white, as names of emoji have it
+ONE_EMOJI, SIDE = "1f469-200d-1f680", 64
 SHIPPED = "emoji_people_64"
 README_SHOWS = "walk_latent_space"
 WIDTH = 512
@@ -155,6 +160,7 @@ def write_stand_ins(base: Path) -> None:
     emoji, *_ = fetch_emoji(base / "emoji", held_out_least=0)
     _write_pictures(base / "input" / "my_pictures", sorted(emoji.iterdir())[::13])
     _write_run(base / "output", open_pictures(emoji))
+    _write_attribute(base / "input", sorted(emoji.iterdir()))
 
 
 def _write_networks(folder: Path) -> None:
@@ -186,6 +192,20 @@ def _write_run(output: Path, pictures: PictureSet) -> None:
     config = TrainConfig(resolution=gan.spec.resolution, held_out=100)
     run = prepare(runs_folder(output), OWN_RUN, pictures, config, "cpu")
     save_gan(run.checkpoint_path(50_000), gan.generator, {})
+
+
+def _write_attribute(folder: Path, files: list[Path]) -> None:
+    """Pictures with something and without it, and one as large as a small VAE takes it."""
+    for kind, part in ATTRIBUTE.items():
+        (folder / "my_attribute" / kind).mkdir(parents=True)
+        for file in files:
+            if part in file.stem:
+                shutil.copy(file, folder / "my_attribute" / kind)
+    one = next(file for file in files if file.stem == ONE_EMOJI)
+    with Image.open(one) as picture:
+        opaque = Image.new("RGBA", picture.size, "white")
+        opaque.alpha_composite(picture.convert("RGBA"))
+        opaque.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX).save(folder / "emoji.png")
 
 
 def write(path: Path, workflow: dict[str, Any]) -> None:

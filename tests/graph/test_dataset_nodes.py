@@ -1,4 +1,4 @@
-"""Picture Folder, Pictures from Images and Dataset Report in a real ComfyUI."""
+"""Picture Folder, Pictures and Images from each other, Dataset Report in a real ComfyUI."""
 
 import uuid
 from pathlib import Path
@@ -286,3 +286,28 @@ def test_a_class_of_a_script_is_its_text(server, value):
         assert "class" in refusal(server, graph, dataset).message
     else:
         assert f"classes: 2 {value}\n" in reported(server, graph, dataset)[0]
+
+
+def batch(graph: Graph, folder: str, **more: Any) -> list[Any]:
+    values = {"side": 16, "count": 64, "skip": 0} | more
+    dataset = graph.node("GenartOpenPictureFolder", folder=folder)
+    return graph.node("GenartImagesFromPictures", dataset=dataset, **values)
+
+
+def test_pictures_become_a_batch_in_the_order_of_their_names(server, folder):
+    for number, colour in ((10, (30, 30, 200)), (9, (20, 200, 20)), (1, (200, 10, 10))):
+        flat(folder / f"{number}.png", colour, size=(40, 20 + number))
+    (folder / "2.png").write_text("no picture")
+    Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(folder / "11.png")
+    graph = Graph()
+    made = batch(graph, folder.name)
+    pictures = graph.pictures(server, made)
+    assert pictures.shape == (4, 16, 16, 3)
+    colours = [tuple(int(v) for v in picture[8, 8]) for picture in pictures]
+    assert colours == [(200, 10, 10), (20, 200, 20), (30, 30, 200), (255, 255, 255)]
+    graph = Graph()
+    some = graph.pictures(server, batch(graph, folder.name, skip=1, count=2))
+    assert [int(picture[8, 8, 1]) for picture in some] == [200]  # of the two one is broken
+    for more, says in (({"skip": 5}, "fewer than skip"), ({"skip": 1, "count": 1}, "can be read")):
+        graph = Graph()
+        assert says in refusal(server, graph, batch(graph, folder.name, **more)).message

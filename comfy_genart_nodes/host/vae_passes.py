@@ -1,0 +1,183 @@
+"""Any VAE of ComfyUI as the engine asks for one: pictures there and back, each for itself."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import comfy.model_management as mm
+import torch
+from torch import Tensor
+
+from ..errors import GenartError
+from ..vae.latent_spaces import family
+from ..vae.prior import Statistics, statistics_of
+from . import memory
+from . import vae as in_strips
+from .progress import Progress
+
+STRIP_BYTES = 256 << 20
+
+
+class Passes:
+    """A VAE at work, in batches that fit into memory, with progress and Cancel.
+
+    Where ComfyUI takes a batch for a film, every picture is a film of its own here.
+
+    Args:
+        vae: ComfyUI's.
+        total: pictures that it will code in all, both ways, for the bar.
+
+    Raises:
+        GenartError: when it is no VAE of pictures.
+    """
+
+    def __init__(self, vae: Any, total: int) -> None:
+        vae.throw_exception_if_invalid()
+        if vae.latent_dim not in (2, 3) or vae.output_channels != 3:
+            raise GenartError("This VAE is not one of pictures: wire one that makes images.")
+        self.vae, self.films = vae, vae.latent_dim == 3
+        self._progress, self._done = Progress(total), 0
+
+    @property
+    def factor(self) -> int:
+        """Pixels along a side for each place of the latents."""
+        return int(self.vae.spacial_compression_encode())
+
+    @property
+    def channels(self) -> int:
+        """Of its latents."""
+        return int(self.vae.latent_channels)
+
+    def statistics(self) -> Statistics | None:
+        """What the VAE itself says of its latents."""
+        return statistics_of(self.vae.first_stage_model, self.channels)
+
+    def cropped(self, image: Tensor) -> Tensor:
+        """An IMAGE as pictures `[n, 3, h, w]` in -1..1: of each the middle, of sides that fit.
+
+        Raises:
+            GenartError: when it is smaller than one place of the latents.
+        """
+        cut = self.vae.vae_encode_crop_pixels(image[..., :3])
+        if cut.numel() == 0:
+            h, w = image.shape[1:3]
+            raise GenartError(
+                f"Pictures of {w}x{h} pixels are too small for this VAE, which works in steps of "
+                f"{self.factor}: scale them up."
+            )
+        return pictures_of(cut)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures `[n, 3, h, w]` in -1..1 to the latents that VAE Encode makes of each."""
+        return torch.cat(list(self.encoded(pictures)))
+
+    def encoded(self, pictures: Tensor) -> Iterator[Tensor]:
+        """As `encode`, a batch at a time."""
+        vae = self.vae
+        image = (pictures / 2 + 0.5).movedim(1, -1)
+
+        def whole(part: Tensor) -> Tensor:
+            x = vae.process_input(part.movedim(-1, 1))
+            x = x.unsqueeze(2) if self.films else x
+            return vae.first_stage_model.encode(x.to(vae.device, vae.vae_dtype)).float()
+
+        def strips(part: Tensor) -> Tensor:
+            return in_strips.encode(vae, part, STRIP_BYTES)
+
+        frames = [1] if self.films else []
+        shape = (1, 3, *frames, *pictures.shape[-2:])
+        yield from self._batches(image, vae.memory_used_encode(shape, vae.vae_dtype), whole, strips)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents `[n, c, ...]` to pictures `[frames, 3, h, w]` in -1..1."""
+        return torch.cat(list(self.decoded(latents)))
+
+    def decoded(self, latents: Tensor) -> Iterator[Tensor]:
+        """As `decode`, a batch at a time.
+
+        Raises:
+            GenartError: when they are another VAE's.
+        """
+        vae = self.vae
+        if latents.shape[1] != self.channels:
+            raise GenartError(
+                f"These latents have {family(latents.shape[1])}, and this VAE takes "
+                f"{family(self.channels)}: wire the VAE of the model that made them."
+            )
+        if latents.ndim == 4 and self.films:
+            latents = latents.unsqueeze(2)
+        elif latents.ndim == 5 and not self.films:
+            latents = latents.movedim(2, 1).flatten(0, 1)
+
+        def whole(part: Tensor) -> Tensor:
+            made = vae.first_stage_model.decode(part.to(vae.device, vae.vae_dtype))
+            return vae.process_output(made.float()).movedim(1, -1)
+
+        def strips(part: Tensor) -> Tensor:
+            made = in_strips.decode(vae, part, STRIP_BYTES)
+            return made.unsqueeze(0) if self.films else made
+
+        need = vae.memory_used_decode((1, *latents.shape[1:]), vae.vae_dtype)
+        for image in self._batches(latents, need, whole, strips):
+            yield pictures_of(image.flatten(0, 1) if self.films else image)
+
+    def there_and_back(self, pictures: Tensor) -> Tensor:
+        """What the VAE makes of pictures `[n, 3, h, w]` in -1..1."""
+        return self.decode(self.encode(pictures))
+
+    def _batches(
+        self,
+        inputs: Tensor,
+        item_bytes: float,
+        whole: Callable[[Tensor], Tensor],
+        strips: Callable[[Tensor], Tensor],
+    ) -> Iterator[Tensor]:
+        """Results of inputs; one that does not fit into memory whole is worked on in strips."""
+
+        def work(start: int, end: int) -> Tensor:
+            try:
+                return whole(inputs[start:end])
+            except mm.OOM_EXCEPTION:
+                if end - start > 1:
+                    raise
+            return strips(inputs[start:end])
+
+        at_once = 1 if _joins(self.vae) else max(len(inputs), 1)
+        for first in range(0, len(inputs), at_once):
+            count = min(at_once, len(inputs) - first)
+
+            def part(start: int, end: int, first: int = first) -> Tensor:
+                return work(first + start, first + end)
+
+            for made in memory.batches(self.vae.patcher, count, int(item_bytes), part):
+                self._done += len(made)
+                self._progress.at(self._done)
+                yield made.to(mm.intermediate_device())
+
+
+def pictures_of(image: Tensor) -> Tensor:
+    """An IMAGE `[n, h, w, c]` as the engine's pictures `[n, 3, h, w]` in -1..1.
+
+    They lie on ComfyUI's intermediate device, as do those that come back.
+    """
+    coloured = image.expand(*image.shape[:-1], 3) if image.shape[-1] == 1 else image[..., :3]
+    return coloured.movedim(-1, 1).to(mm.intermediate_device(), torch.float32) * 2 - 1
+
+
+def latents_of(samples: dict[str, Any]) -> Tensor:
+    """What a LATENT of pictures holds, `[n, c, h, w]` or, of films, `[n, c, t, h, w]`.
+
+    Raises:
+        GenartError: when it is one of something else.
+    """
+    latents = samples["samples"]
+    if not isinstance(latents, Tensor) or latents.ndim not in (4, 5):
+        raise GenartError("These latents are not of pictures: wire those of VAE Encode.")
+    return latents
+
+
+def _joins(vae: Any) -> bool:
+    """Whether it decodes a batch of latents as one film."""
+    model = vae.first_stage_model
+    return type(getattr(model, "decoder", None)).__name__ == "VideoDecoder" or (
+        getattr(getattr(model, "kind", None), "joined", False) and vae.latent_dim == 2
+    )
