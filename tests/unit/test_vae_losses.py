@@ -13,6 +13,7 @@ from comfy_genart_nodes.training.vae_losses import (
     hinge,
     kl_share,
     pixel_loss,
+    pull,
 )
 from comfy_genart_nodes.vae.networks.autoencoder import Coded
 
@@ -77,10 +78,14 @@ def gradients(made: torch.Tensor, scale: float) -> tuple[torch.Tensor, torch.Ten
     return normal(*made.shape, seed=6), scale * normal(*made.shape, seed=7)
 
 
+def weight_of(made, towards, judged, layer):
+    return adaptive_weight(*(pull(made, each, layer.weight) for each in (towards, judged)))
+
+
 def test_the_weight_is_that_of_losses_taken_to_the_last_layer(decoder):
     layer, made = decoder
     towards, judged = gradients(made, 0.3)
-    weight = adaptive_weight(made, towards, judged, layer.weight)
+    weight = weight_of(made, towards, judged, layer)
     norms = []
     for loss in ((towards * made).sum(), (judged * made).sum()):
         norms.append(torch.autograd.grad(loss, layer.weight, retain_graph=True)[0].norm())
@@ -92,7 +97,7 @@ def test_the_weight_is_that_of_losses_taken_to_the_last_layer(decoder):
 def test_a_weighed_critic_pulls_as_strongly_as_likeness_whatever_its_scale(decoder, scale):
     layer, made = decoder
     towards, judged = gradients(made, scale)
-    weight = adaptive_weight(made, towards, judged, layer.weight)
+    weight = weight_of(made, towards, judged, layer)
     pulls = [
         torch.autograd.grad(made, layer.weight, pull, retain_graph=True)[0].norm()
         for pull in (towards, weight * judged)
@@ -103,7 +108,7 @@ def test_a_weighed_critic_pulls_as_strongly_as_likeness_whatever_its_scale(decod
 def test_a_critic_without_an_opinion_does_not_weigh_without_bounds(decoder):
     layer, made = decoder
     towards, judged = gradients(made, 0.0)
-    assert adaptive_weight(made, 1e6 * towards, judged, layer.weight).item() == 1e4
+    assert weight_of(made, 1e6 * towards, judged, layer).item() == 1e4
 
 
 def views(seed: int, high: int = 8, wide: int = 8, factor: int = 4):
