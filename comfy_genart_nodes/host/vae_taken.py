@@ -7,7 +7,7 @@ import torch
 
 from ..gan.checkpoint import fingerprint
 from ..vae.adapter import OwnVAE
-from ..vae.files import LoadedVAE, from_weights
+from ..vae.files import LoadedVAE, from_weights, header_of
 
 
 def taken(vae: Any) -> LoadedVAE:
@@ -25,5 +25,5 @@ def taken(vae: Any) -> LoadedVAE:
         if isinstance(module, OwnVAE):
             network = copy.deepcopy(module.network).cpu().float()
             digest = fingerprint(network.family, network.state_dict())
-            return LoadedVAE(network, module.header, digest)
+            return LoadedVAE(network, header_of(network, {}) | module.header, digest)
         return from_weights({name: t.cpu().clone() for name, t in vae.get_sd().items()})

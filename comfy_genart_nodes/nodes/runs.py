@@ -80,7 +80,7 @@ def vae_of(found: Reached | None) -> Any:
     """The VAE that a run has reached; where there is none, nodes behind it are passed over."""
     if found is None or not isinstance(found.network, LoadedVAE):
         return outputs.nothing()
-    return as_vae(found.network.network)
+    return as_vae(found.network)
 
 
 def told_of(run: RunFolder, found: Reached | None, chosen: str) -> tuple[Any, dict[str, Any]]:
