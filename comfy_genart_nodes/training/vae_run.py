@@ -64,8 +64,7 @@ class VAERun(VAETraining):
         """
         columns = min(max(1024 // self.config.resolution, 2), 8)
         rows = max(columns // 2, 1)
-        apart = [i for i in range(len(self.pictures)) if i not in set(self.order.shown)]
-        places = [*apart, *self.order.shown][: rows // 2 * columns or columns]
+        places = self._to_show(rows // 2 * columns or columns)
         lines = []
         for start in range(0, len(places), columns):
             real = self._real(places[start : start + columns])
@@ -73,6 +72,13 @@ class VAERun(VAETraining):
         if self.vae.family == "vector":
             lines.append(self._invented(columns))
         return _joined(lines, columns)
+
+    def _to_show(self, count: int) -> list[int]:
+        """Places of pictures all over the set, kept apart where there are as many."""
+        seen = set(self.order.shown)
+        apart = [place for place in range(len(self.pictures)) if place not in seen]
+        among = apart if len(apart) >= count else list(range(len(self.pictures)))
+        return [among[i * len(among) // count] for i in range(min(count, len(among)))]
 
     def measuring(
         self, folder: Path, apart: list[int], progress: Callable[[int, int], None]

@@ -32,12 +32,12 @@ def train(graph: Graph, folder: str, name: str, **more):
     return graph.node("GenartTrainVAE", dataset=dataset, run_name=name, **SMALL | more)
 
 
-def there_and_back(graph: Graph, vae):
+def there_and_back(graph: Graph, vae, prefix="rebuilt"):
     """A picture through ComfyUI's own nodes, saved; the id of the node that saves it."""
     picture = graph.node("EmptyImage", width=64, height=32, batch_size=2, color=0xFF8000)
     latents = graph.node("VAEEncode", pixels=picture, vae=vae)
     made = graph.node("VAEDecode", samples=latents, vae=vae)
-    return graph.node("SaveImage", images=made, filename_prefix="rebuilt")[0]
+    return graph.node("SaveImage", images=made, filename_prefix=prefix)[0]
 
 
 @pytest.mark.parametrize("recipe", sorted(set(RECIPES) - {"fine-tune", "beta"}))
@@ -71,7 +71,7 @@ def test_a_decoder_learns_and_the_vae_it_comes_from_stays(server, folder, name):
     first = there_and_back(graph, parent)
     child = train(graph, folder, name, recipe="auto", base=[parent[0], 0], learning_rate=0.01)
     second = there_and_back(graph, child)
-    again = there_and_back(graph, parent)
+    again = there_and_back(graph, parent, "again")
     outputs = graph.run(server)
     pictures = [fetch(server, outputs[saved]["images"]) for saved in (first, second, again)]
     assert np.array_equal(pictures[0], pictures[2])

@@ -126,7 +126,7 @@ def test_a_run_leaves_what_it_promises(begin):
     assert trainer.train(run.path, never) == "finished"
     assert json.loads((run.path / "run.json").read_text())["kind"] == "vae"
     with Image.open(run.samples[-1]) as sheet:
-        assert sheet.size == (8 * 32, 4 * 32)  # those kept apart first, and what is made of them
+        assert sheet.size == (8 * 32, 4 * 32)  # pictures, and below what is made of them
     found = [e for e in run.events() if e["event"] == "measures"]
     assert [e["step"] for e in found] == [10, 20]
     assert found[-1]["psnr"] > found[0]["psnr"] > 5
