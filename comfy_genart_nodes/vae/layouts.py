@@ -11,8 +11,10 @@ from torch import Tensor
 from ..errors import GenartError, shown
 from . import ldm_names, tiny_names
 from .networks.autoencoder import Autoencoder
+from .networks.bottlenecks import Gauss
 from .networks.kl import CLASS, KLVAE, KLSpec
 from .networks.tiny import TinyVAE
+from .networks.vector import DOUBLING, WIDEST, VectorSpec, VectorVAE
 
 _STOCK_WIDTHS = ((128, 256, 512, 512), (128, 256, 512))
 """Of the KL autoencoders that ComfyUI builds, whatever a file holds."""
@@ -53,24 +55,40 @@ def recognise(state: Mapping[str, Tensor], name: str) -> Recognised:
         GenartError: when they are of another kind.
     """
     try:
-        if "encoder.layers.0.weight" in state:
-            return _tiny(tiny_names.from_diffusers(state), "AutoencoderTiny of diffusers")
-        if "taesd_decoder.1.weight" in state:
-            return _tiny(dict(state), "TAESD")
-        if "decoder.up_blocks.0.resnets.0.conv1.weight" in state:
-            return _kl(dict(state), "AutoencoderKL of diffusers")
-        if "decoder.up.0.block.0.conv1.weight" in state:
-            kept = {key: value for key, value in state.items() if not key.startswith(_LOSSES)}
-            return _kl(ldm_names.to_diffusers(kept), "AutoencoderKL of latent diffusion")
-    except (KeyError, IndexError) as error:
+        found = _recognised(state)
+    except KeyError as error:
         raise GenartError(
             f"{name} holds half a VAE: tensor {shown(error.args[0], 80)} is missing; choose a file "
             "with encoder and decoder."
         ) from error
-    raise GenartError(
-        f"{name} holds no VAE that can be trained or saved here: choose one that this pack "
-        "trained, a TAESD, or a KL VAE as those of SD, SDXL, SD 3 and Flux."
-    )
+    except GenartError:
+        raise
+    except (IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise GenartError(
+            f"{name} holds tensors of shapes that no VAE has: download or save it again."
+        ) from error
+    if found is None:
+        raise GenartError(
+            f"{name} holds no VAE that can be trained or saved here: choose one that this pack "
+            "trained, a TAESD, or a KL VAE as those of SD, SDXL, SD 3 and Flux."
+        )
+    return found
+
+
+def _recognised(state: Mapping[str, Tensor]) -> Recognised | None:
+    """What tensors are, by the names that only such networks have; None where nobody knows."""
+    if "encoder.layers.0.weight" in state:
+        return _tiny(tiny_names.from_diffusers(state), "AutoencoderTiny of diffusers")
+    if "taesd_decoder.1.weight" in state:
+        return _tiny(dict(state), "TAESD")
+    if "decoder.up_blocks.0.resnets.0.conv1.weight" in state:
+        return _kl(dict(state), "AutoencoderKL of diffusers")
+    if "decoder.up.0.block.0.conv1.weight" in state:
+        kept = {key: value for key, value in state.items() if not key.startswith(_LOSSES)}
+        return _kl(ldm_names.to_diffusers(kept), "AutoencoderKL of latent diffusion")
+    if "vector_decoder.0.weight" in state:
+        return Recognised(VectorVAE.family, _spec_of_vector(state), dict(state), "beta-VAE")
+    return None
 
 
 _LOSSES = ("loss.", "model_ema.")
@@ -81,7 +99,7 @@ def _tiny(state: dict[str, Tensor], tool: str) -> Recognised:
     spec = tiny_names.spec_of_taesd(state)
     fixed = {"vae_scale": torch.tensor(1.0), "vae_shift": torch.tensor(0.0)}
     if spec.bottleneck == "gauss" and "bottleneck.logvar" not in state:
-        fixed |= TinyVAE(spec).bottleneck.state_dict(prefix="bottleneck.")
+        fixed |= Gauss(spec.channels).state_dict(prefix="bottleneck.")
     return Recognised(TinyVAE.family, spec, fixed | state, tool)
 
 
@@ -100,6 +118,15 @@ def _kl(state: dict[str, Tensor], tool: str) -> Recognised:
     )
     tensors = {f"network.{key}": value for key, value in state.items()}
     return Recognised(KLVAE.family, spec, tensors, tool)
+
+
+def _spec_of_vector(state: Mapping[str, Tensor]) -> VectorSpec:
+    width = len(state["vector_encoder.0.weight"])
+    numbers, z_dim = state["vector_decoder.0.weight"].shape
+    doublings = [w for name, w in state.items() if name.startswith("vector_decoder.")]
+    stages = sum(weight.ndim == 4 and weight.shape[-1] == DOUBLING for weight in doublings)
+    side = math.isqrt(numbers // (width * min(1 << stages, WIDEST)))
+    return VectorSpec(side << stages, z_dim, width)
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:

@@ -153,7 +153,7 @@ class Levels(Bottleneck):
     def __init__(self, channels: int, levels: tuple[int, ...]) -> None:
         super().__init__()
         self.code_count = math.prod(levels)
-        self.repeats = channels // len(levels)
+        self.repeats, self.most = channels // len(levels), max(levels)
         self.register_buffer("levels", torch.tensor(levels).float())
 
     levels: Tensor
@@ -164,20 +164,20 @@ class Levels(Bottleneck):
         with full_precision(z):
             z = at_least_single(z)
             bounded = torch.tanh(z / LIMIT)
-            straight = self._middles(bounded) + (bounded - bounded.detach())
-            latents = LIMIT * torch.atanh(straight)
-            return Coded(latents, latents.detach(), raw=z)
+            mean = self._nearest(bounded)
+            straight = torch.tanh(mean / LIMIT) + (bounded - bounded.detach())
+            passing = LIMIT * torch.atanh(straight)
+            return Coded(mean + (passing - passing.detach()), mean, raw=z)
 
     def settle(self, z: Tensor) -> Tensor:
         """The nearest levels."""
         with full_precision(z):
-            middles = self._middles(torch.tanh(at_least_single(z) / LIMIT))
-            return (LIMIT * torch.atanh(middles)).to(z.dtype)
+            return self._nearest(torch.tanh(at_least_single(z) / LIMIT)).to(z.dtype)
 
     def indices(self, latents: Tensor) -> Tensor:
         """As of `Autoencoder`; the first level counts least."""
         with full_precision(latents):
-            parts = self._parts(torch.tanh(at_least_single(latents) / LIMIT)).long()
+            parts = self._parts(torch.tanh(at_least_single(latents) / LIMIT))
         counts = self.levels.long()
         worth = torch.cat([counts.new_ones(1), counts.cumprod(0)[:-1]])
         return (parts.unflatten(1, (self.repeats, -1)) * worth[:, None, None]).sum(2)
@@ -185,13 +185,14 @@ class Levels(Bottleneck):
     @torch.no_grad()
     def _parts(self, bounded: Tensor) -> Tensor:
         """Which part of -1..1 each number is in, from 0."""
-        counts = self._counts()
-        return ((bounded + 1) / 2 * counts).floor().clamp(min=0).minimum(counts - 1)
+        counts = self.levels.repeat(self.repeats)[:, None, None]
+        return ((bounded + 1) / 2 * counts).floor().clamp(min=0).minimum(counts - 1).long()
 
     @torch.no_grad()
-    def _middles(self, bounded: Tensor) -> Tensor:
-        return (2 * self._parts(bounded) + 1) / self._counts() - 1
-
-    def _counts(self) -> Tensor:
-        """The levels of all channels, [channels, 1, 1]."""
-        return self.levels.repeat(self.repeats)[:, None, None]
+    def _nearest(self, bounded: Tensor) -> Tensor:
+        """Latents of the middles of those parts, from a table: equal ones to the bit."""
+        counts = self.levels.to(bounded.dtype).repeat(self.repeats)[:, None]
+        middles = (2 * torch.arange(self.most, device=counts.device) + 1) / counts - 1
+        table = LIMIT * torch.atanh(middles)  # [channels, most]
+        rows = self.most * torch.arange(len(counts), device=counts.device)
+        return table.flatten()[self._parts(bounded) + rows[:, None, None]]

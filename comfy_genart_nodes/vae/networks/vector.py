@@ -17,7 +17,10 @@ from .autoencoder import Autoencoder, Coded, drawn
 from .drawing import dampen, draw_weights
 
 _LEAST_SIDE, _MOST_SIDE = 8, 1024
-_WIDEST = 8
+WIDEST = 8
+"""How many times the width the widest features have."""
+DOUBLING = 4
+"""Side of the kernels that double a side."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class VectorSpec:
     @property
     def widths(self) -> list[int]:
         """Channels from the whole side to the least."""
-        return [self.width * min(1 << i, _WIDEST) for i in range(self.stages + 1)]
+        return [self.width * min(1 << i, WIDEST) for i in range(self.stages + 1)]
 
 
 class Block(nn.Module):
@@ -95,7 +98,7 @@ def _decoder(spec: VectorSpec) -> nn.Sequential:
         Block(widths[0]),
     ]
     for here, above in pairwise(widths):
-        layers += [nn.ConvTranspose2d(here, above, 4, stride=2, padding=1), Block(above)]
+        layers += [nn.ConvTranspose2d(here, above, DOUBLING, stride=2, padding=1), Block(above)]
     return nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(widths[-1], 3, 3, padding=1))
 
 

@@ -1,6 +1,10 @@
 """VAEs of random weights in the layouts that ComfyUI has, and how far two results are apart."""
 
+import sys
+from pathlib import Path
+
 import comfy.sd
+import folder_paths
 import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL, AutoencodingEngine
 from comfy.model_patcher import ModelPatcher
@@ -79,6 +83,26 @@ class RandomVAE:
         return vae
 
 
+class OwnVAE:
+    """A file of models/vae as one of the pack's own autoencoders."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "load", ("VAE",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"name": ("STRING", {})}}
+
+    def load(self, name):
+        loaded = pack("vae.files").load_vae(Path(folder_paths.get_full_path_or_raise("vae", name)))
+        return (pack("host.vae_object").as_vae(loaded),)
+
+
+def pack(module):
+    """A module of the pack, whatever name ComfyUI gave it."""
+    ends = f"comfy_genart_nodes.{module}"
+    return next(found for name, found in sys.modules.items() if name.endswith(ends))
+
+
 class RandomLatents:
     CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("LATENT",)
 
@@ -108,6 +132,7 @@ class Apart:
 
 
 NODE_CLASS_MAPPINGS = {
+    "GenartTestOwnVAE": OwnVAE,
     "GenartTestRandomVAE": RandomVAE,
     "GenartTestRandomLatents": RandomLatents,
     "GenartTestApart": Apart,
