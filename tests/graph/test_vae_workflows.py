@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from prompts import Graph
 from test_workflows import ROOT, differ, settings, tiles
+from training_runs import write_pictures
 
 from comfy_genart_nodes.headless.cli import main
 
@@ -60,3 +61,50 @@ def test_vae_attributes_go_from_none_to_the_whole(genart, server):
     rows = tiles(made["vae_attribute_00001_.png"], 5, 5).reshape(5, 5, -1)
     away = np.abs(rows - rows[:, :1]).mean(axis=2)  # from the first of each row
     assert (np.diff(away, axis=1) > 0).all()
+
+
+@pytest.fixture
+def pictures(server: Any):
+    """Folders of soft pictures, as the training workflows name them."""
+    places = [server.base / "input" / name for name in ("my_pictures", "my_style")]
+    for place in places:
+        write_pictures(place, 16)
+    yield places
+    for place in places:
+        shutil.rmtree(place)
+
+
+SHORT = {
+    "Train VAE.kimg": 0.008,
+    "Train VAE.batch_size": 2,
+    "Train VAE.resolution": 32,
+    "Train VAE.width": 16,
+    "Train VAE.perceptual": 0,
+    "Train VAE.measure_every": 0,
+}
+
+
+def test_train_vae_keeps_it_and_shows_what_it_makes(genart, server, pictures):
+    made = genart("train_vae", SHORT | {"Save VAE (Layouts).name": "workflow_vae"})
+    with Image.open(made["vae_trained_00001_.png"]) as compared:
+        assert compared.width > 2 * compared.height
+    assert (server.base / "models" / "vae" / "workflow_vae.safetensors").is_file()
+
+
+def test_fine_tune_decoder_shows_it_before_and_after(genart, server, pictures):
+    values = SHORT | {"Train VAE.learning_rate": 0.01, "Save VAE (Layouts).name": "workflow_decoder"}
+    values |= {"Load VAE.vae_name": "emoji.safetensors", "Train VAE.width": 0}
+    made = genart("fine_tune_decoder", values)
+    pair = np.asarray(Image.open(made["vae_decoder_00001_.png"])).astype(int)
+    middle = (pair.shape[1] - 8) // 2
+    before, after = pair[:, :middle], pair[:, -middle:]
+    assert before.shape == after.shape and np.abs(before - after).mean() > 1
+    assert (server.base / "models" / "vae" / "workflow_decoder.safetensors").is_file()
+
+
+def test_traverse_vae_moves_a_number_in_each_row_and_invents(genart, server, pictures):
+    sizes = {f"Sample VAE Prior.{side}": 32 for side in ("width", "height")}
+    short = SHORT | {"Images from Pictures.resolution": 32} | sizes
+    made = genart("traverse_vae", short | {"Latent Traversal.dimensions": 2})
+    assert Image.open(made["vae_traversal_00001_.png"]).width > 7 * 32
+    assert differ(tiles(made["vae_prior_00001_.png"], 4, 4))
