@@ -41,14 +41,19 @@ def seen(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def round_trip(
-    server: Any, graph: Graph, vae: list[Any], image: torch.Tensor, nodes: str = "VAE{}"
+    server: Any,
+    graph: Graph,
+    vae: list[Any],
+    image: torch.Tensor,
+    nodes: str = "VAE{}",
+    **more: Any,
 ) -> dict[str, torch.Tensor]:
     """Latents and pictures as nodes of ComfyUI make them of pictures."""
     name = f"own_{next(NUMBERS)}.safetensors"
     save_file({"image": image}, server.base / "input" / name)
     pixels = graph.node("GenartTestReadNumbers", name=name)
-    latent = graph.node(nodes.format("Encode"), vae=vae, pixels=pixels)
-    back = graph.node(nodes.format("Decode"), vae=vae, samples=latent)
+    latent = graph.node(nodes.format("Encode"), vae=vae, pixels=pixels, **more)
+    back = graph.node(nodes.format("Decode"), vae=vae, samples=latent, **more)
     graph.node("GenartTestWriteNumbers", name=name, image=back, latent=latent)
     graph.run(server)
     return load_file(server.base / "output" / name)
@@ -118,13 +123,15 @@ def test_core_encodes_and_decodes_with_all_of_them(server, folder, image, family
 @torch.no_grad()
 @pytest.mark.parametrize("settings", TINY, ids=str)
 def test_the_seamless_nodes_know_tiny_ones(server, folder, settings):
-    image = torch.rand(1, 96, 64, 3, generator=torch.Generator().manual_seed(6))
+    """Larger than a tile of ComfyUI's, which would be seen."""
+    image = torch.rand(1, 640, 64, 3, generator=torch.Generator().manual_seed(6))
     network = small("tiny", **settings)
     name = f"seamless_{next(NUMBERS)}.safetensors"
     save_vae(folder / name, loaded(network), "own")
     graph = Graph()
     vae = graph.node("GenartTestOwnVAE", name=f"own/{name}")
-    assert agrees(round_trip(server, graph, vae, image, "Genart{}Seamless"), network, image)
+    made = round_trip(server, graph, vae, image, "Genart{}Seamless", memory=1)
+    assert agrees(made, network, image)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from small_vaes import KINDS, SIDE, SMALL, pictures, small
 
 from comfy_genart_nodes.errors import GenartError
@@ -14,7 +15,7 @@ from comfy_genart_nodes.gan.networks.layers import initialise
 from comfy_genart_nodes.vae.networks.autoencoder import Coded, drawn
 from comfy_genart_nodes.vae.networks.families import FAMILIES, build, spec_from
 from comfy_genart_nodes.vae.networks.kl import KLSpec
-from comfy_genart_nodes.vae.networks.tiny import TinySpec
+from comfy_genart_nodes.vae.networks.tiny import Doubling, TinySpec
 from comfy_genart_nodes.vae.networks.vector import VectorSpec
 
 FACTORS = {"tiny": 8, "vector": SIDE, "kl": 2}
@@ -154,6 +155,22 @@ def test_latents_of_taesd_have_a_scale_and_a_shift():
     network.vae_scale.fill_(1)
     network.vae_shift.fill_(0)
     assert torch.allclose(made, network.decode(own), atol=1e-5)
+
+
+def test_a_doubling_is_a_convolution_of_what_is_repeated():
+    doubling = Doubling(3)
+    x = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(7)).requires_grad_()
+
+    def gradients(made: torch.Tensor) -> list[torch.Tensor]:
+        return [made, *torch.autograd.grad(made.sin().sum(), (x, doubling.weight))]
+
+    repeated = F.interpolate(x, scale_factor=2.0)
+    for ours, usual in zip(
+        gradients(doubling(x)),
+        gradients(F.conv2d(repeated, doubling.weight, padding=1)),
+        strict=True,
+    ):
+        assert torch.allclose(ours, usual, atol=1e-5)
 
 
 @pytest.mark.parametrize("resolution", [8, 28, 32, 40, 48, 64, 256])

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ...errors import GenartError
 from ...gan.networks.sizes import check_choice, check_sizes
@@ -103,6 +104,35 @@ class Block(nn.Module):
         return self.conv[-1]
 
 
+class Nearest(nn.Upsample):
+    """Where TAESD repeats each number: `Doubling` does so here, and this leaves them be."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Numbers of any shape."""
+        return x
+
+
+class Doubling(nn.Conv2d):
+    """A 3x3 convolution of what is twice as large by repetition, with four ninths of the products.
+
+    A number that stands at four places meets the sum of the kernel's numbers there: the same is a
+    transposed convolution by a kernel of side 4. On a CPU a step takes it half the time.
+
+    Args:
+        width: channels in and out.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[n, width, h, w]` to `[n, width, 2h, 2w]`."""
+        wide = F.pad(self.weight, (1, 1, 1, 1))
+        rows = wide[..., 1:, :] + wide[..., :-1, :]
+        sums = rows[..., 1:] + rows[..., :-1]  # [width, width, 4, 4]
+        return F.conv_transpose2d(x, sums.flip(2, 3).transpose(0, 1), stride=2, padding=1)
+
+
 def _conv(c_in: int, c_out: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(c_in, c_out, 3, stride, padding=1, bias=bias)
 
@@ -121,7 +151,7 @@ def _decoder(spec: TinySpec) -> nn.Sequential:
     layers: list[nn.Module] = [Clamp(), _conv(spec.channels, width), nn.ReLU(inplace=True)]
     for _ in range(_STAGES):
         layers += [Block(width) for _ in range(spec.blocks)]
-        layers += [nn.Upsample(scale_factor=2), _conv(width, width, bias=False)]
+        layers += [Nearest(scale_factor=2), Doubling(width)]
     return nn.Sequential(*layers, Block(width), _conv(width, 3))
 
 
