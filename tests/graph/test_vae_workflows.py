@@ -92,7 +92,10 @@ def test_train_vae_keeps_it_and_shows_what_it_makes(genart, server, pictures):
 
 
 def test_fine_tune_decoder_shows_it_before_and_after(genart, server, pictures):
-    values = SHORT | {"Train VAE.learning_rate": 0.01, "Save VAE (Layouts).name": "workflow_decoder"}
+    values = SHORT | {
+        "Train VAE.learning_rate": 0.01,
+        "Save VAE (Layouts).name": "workflow_decoder",
+    }
     values |= {"Load VAE.vae_name": "emoji.safetensors", "Train VAE.width": 0}
     made = genart("fine_tune_decoder", values)
     pair = np.asarray(Image.open(made["vae_decoder_00001_.png"])).astype(int)
