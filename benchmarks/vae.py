@@ -61,7 +61,7 @@ def decode(way: str, side: int, memory: int, comfyui: Path, result: Path) -> Non
         else:
             coder = decoder_of(vae.first_stage_model)
             shop = Workshop(torch.device("cpu"), memory << 20)
-            made = vae.process_output(coder(latent, shop, lambda done, layers: None))
+            made = vae.process_output(coder(latent, shop))
             made = made.movedim(1, -1)
     seconds = time.perf_counter() - start
     torch.save(made, result)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
-from ..vae.latent_spaces import family
+from ..vae.latent_spaces import check_family
 from ..vae.prior import Statistics, statistics_of
 from . import memory
 from . import vae as in_strips
@@ -81,7 +81,7 @@ class Passes:
             return vae.first_stage_model.encode(x.to(vae.device, vae.vae_dtype)).float()
 
         def strips(part: Tensor) -> Tensor:
-            return in_strips.encode(vae, part, STRIP_BYTES)
+            return in_strips.encode(vae, part, STRIP_BYTES)[0]
 
         frames = [1] if self.films else []
         shape = (1, 3, *frames, *pictures.shape[-2:])
@@ -98,11 +98,7 @@ class Passes:
             GenartError: when they are another VAE's.
         """
         vae = self.vae
-        if latents.shape[1] != self.channels:
-            raise GenartError(
-                f"These latents have {family(latents.shape[1])}, and this VAE takes "
-                f"{family(self.channels)}: wire the VAE of the model that made them."
-            )
+        check_family(latents, self.channels, "VAE")
         if latents.ndim == 4 and self.films:
             latents = latents.unsqueeze(2)
         elif latents.ndim == 5 and not self.films:
@@ -113,7 +109,7 @@ class Passes:
             return vae.process_output(made.float()).movedim(1, -1)
 
         def strips(part: Tensor) -> Tensor:
-            made = in_strips.decode(vae, part, STRIP_BYTES)
+            made, _ = in_strips.decode(vae, part, STRIP_BYTES)
             return made.unsqueeze(0) if self.films else made
 
         need = vae.memory_used_decode((1, *latents.shape[1:]), vae.vae_dtype)

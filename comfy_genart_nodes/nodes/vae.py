@@ -6,6 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..host import vae as host
+from ..host.progress import say
 from ..host.schema import field, result, schema, within_bounds
 
 CATEGORY = "genart/vae"
@@ -14,7 +15,10 @@ MEGABYTE = 2**20
 
 def _vae_field() -> io.Input:
     return field(
-        io.Vae, "vae", "The VAE: of SD, SDXL, SD 3, Flux or TAESD; others work in ComfyUI's tiles."
+        io.Vae,
+        "vae",
+        "The VAE: of SD, SDXL, SD 3, Flux, HunyuanImage or TAESD, or one of Load VAE (Diffusers). "
+        "One of another kind works in ComfyUI's tiles, and the node says so.",
     )
 
 
@@ -58,7 +62,8 @@ class DecodeSeamless(io.ComfyNode):
     @within_bounds
     def execute(cls, samples: dict[str, Any], vae: Any, memory: int) -> io.NodeOutput:
         """Decode."""
-        return io.NodeOutput(host.decode(vae, samples["samples"], memory * MEGABYTE))
+        images, why = host.decode(vae, samples["samples"], memory * MEGABYTE)
+        return io.NodeOutput(images, ui=say(why) if why else None)
 
 
 class EncodeSeamless(io.ComfyNode):
@@ -87,4 +92,5 @@ class EncodeSeamless(io.ComfyNode):
     @within_bounds
     def execute(cls, pixels: torch.Tensor, vae: Any, memory: int) -> io.NodeOutput:
         """Encode."""
-        return io.NodeOutput({"samples": host.encode(vae, pixels, memory * MEGABYTE)})
+        latents, why = host.encode(vae, pixels, memory * MEGABYTE)
+        return io.NodeOutput({"samples": latents}, ui=say(why) if why else None)

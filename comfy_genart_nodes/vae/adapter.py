@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import GenartError
 from .config import KINDS, Kind
-from .latent_spaces import LatentSpace, family
+from .latent_spaces import ANOTHER, LatentSpace, check_family, family
 from .networks.autoencoder import Autoencoder
 
 _SIDE, _FRAMES = 256, 9
@@ -98,17 +98,12 @@ class SocketVAE(nn.Module, ABC):
         return self._sure(self.decoded, latents)
 
     def _check(self, latents: Tensor) -> None:
-        hint = "decode them with the VAE of the model that made them."
-        if latents.shape[1] != self.layout.channels:
-            raise GenartError(
-                f"These latents have {family(latents.shape[1])}, and this {self.class_name} takes "
-                f"{family(self.layout.channels)}: {hint}"
-            )
+        check_family(latents, self.layout.channels, self.class_name)
         if latents.ndim != 4 + self.kind.video:
             made, taken = ("pictures", "films") if self.kind.video else ("films", "pictures")
             raise GenartError(
                 f"These are latents of {made}, and this {self.class_name} takes those of {taken}: "
-                f"{hint}"
+                f"{ANOTHER}."
             )
 
     def _sure(self, work: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
@@ -121,14 +116,8 @@ class SocketVAE(nn.Module, ABC):
             return work(values.float())
         if not self.wide:
             made = work(values.to(dtype))
-            if made.isfinite().all() or not values.isfinite().all():
+            if not ran_over(self.class_name, made, values):
                 return made
-            logging.warning(
-                "genart: %s gave values that are no numbers in %s: done again in float32, in which "
-                "it works from now on.",
-                self.class_name,
-                str(dtype).removeprefix("torch."),
-            )
             self.wide = True
         with self._widened(dtype):
             return work(values.float())
@@ -195,6 +184,19 @@ class OwnVAE(SocketVAE):
     def decoded(self, latents: Tensor) -> Tensor:
         """As of `SocketVAE`."""
         return self.network.decode(latents)
+
+
+def ran_over(name: str, made: Tensor, values: Tensor) -> bool:
+    """Whether numbers became none on their way through a VAE; the log tells if so."""
+    if made.isfinite().all() or not values.isfinite().all():
+        return False
+    logging.warning(
+        "genart: %s gave values that are no numbers in %s: done again in float32, in which it "
+        "works from now on.",
+        name,
+        str(made.dtype).removeprefix("torch."),
+    )
+    return True
 
 
 def _encode(network: Any, space: LatentSpace, pictures: Tensor) -> Tensor:

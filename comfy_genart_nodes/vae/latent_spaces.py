@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import GenartError
+
 ITSELF = "the VAE itself"
 
 SCALES = {
@@ -31,6 +33,10 @@ FAMILIES = {
     128: "Flux.2, LTX and the large DC",
 }
 """Whose latents have so many channels, as a rule."""
+
+
+ANOTHER = "decode them with the VAE of the model that made them"
+"""What to do with latents of another VAE, for a message."""
 
 
 class LatentSpace(Protocol):
@@ -94,3 +100,21 @@ def family(channels: int) -> str:
     """Channels of latents with whose they are, for a message."""
     whose = FAMILIES.get(channels)
     return f"{channels} channels" + (f" (as those of {whose})" if whose else "")
+
+
+def check_family(latents: Tensor, channels: int, name: str) -> None:
+    """Refuse latents of another family than a VAE's.
+
+    Args:
+        latents: [n, c, ...].
+        channels: that it takes.
+        name: what it is.
+
+    Raises:
+        GenartError: when they have another number of channels.
+    """
+    if latents.shape[1] != channels:
+        raise GenartError(
+            f"These latents have {family(latents.shape[1])}, and this {name} takes "
+            f"{family(channels)}: {ANOTHER}."
+        )

@@ -5,19 +5,20 @@ colour that blending only smears. Here each layer is computed for the whole pict
 (`strips.py`), so that the result is that of the whole pass but for the order of sums.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .adapter import OwnVAE
-from .layers import Layer, Progress, UnknownError, decoder_layers, encoder_layers, plain, run
+from . import layers_comfyui, layers_diffusers
+from .adapter import ran_over
+from .latent_spaces import LatentSpace, Patches, Scaled
+from .layers import Layer, UnknownError, conv, listed, run
 from .networks.tiny import TinyVAE
-from .strips import Workshop
+from .strips import Change, Workshop
 
-Change = Callable[[Tensor], Tensor]
+_SURE = ("AutoencoderDC", "AutoencoderTiny", "VQModel")  # whose encoders give no distribution
 
 
 @dataclass(frozen=True)
@@ -25,45 +26,60 @@ class Coder:
     """One half of a VAE.
 
     Attributes:
+        name: of its class.
         layers: of the network.
         before: what is done to its input `[1, c, h, w]` first.
         after: what is done to its output.
     """
 
+    name: str
     layers: list[Layer]
     before: Change
     after: Change
 
+    @property
+    def passes(self) -> int:
+        """How often it goes through a map for a picture."""
+        return sum(layer.passes for layer in self.layers)
+
     @torch.no_grad()
-    def __call__(self, x: Tensor, shop: Workshop, progress: Progress) -> Tensor:
+    def __call__(self, x: Tensor, shop: Workshop) -> Tensor:
         """Code one picture or latent, `[1, c, h, w]`, which may lie anywhere.
 
         Args:
-            x: the input.
+            x: the input, in the dtype that is worked in.
             shop: where strips are computed.
-            progress: called with (layers done, layers); may raise to stop.
+
+        Returns:
+            The result in that dtype; in float32 where half precision ran over.
         """
-        return self.after(run(self.layers, self.before(x), shop, progress))
+        made = self.after(run(self.layers, self.before(x), shop))
+        if x.dtype.itemsize > 2 or not ran_over(self.name, made, x):
+            return made
+        shop.passes -= self.passes
+        return self(x.float(), shop)
 
 
 def decoder_of(model: nn.Module) -> Coder:
     """A VAE's way from latents to pictures.
 
     Args:
-        model: the VAE as ComfyUI has it: KL with or without convolutions around the latent, or
-            TAESD.
+        model: the VAE as ComfyUI has it, or a `SocketVAE`.
 
     Raises:
-        UnknownError: when it is of another kind.
+        UnknownError: when it has parts that are not known here.
     """
-    vae = _inner(model)
+    vae, space = _opened(model, "decoder")
+    name = type(vae).__name__
     if hasattr(vae, "taesd_decoder"):
-        layers = decoder_layers(vae.taesd_decoder)
-        return Coder(layers, lambda z: (z - _on(vae.vae_shift, z)) * _on(vae.vae_scale, z), _signed)
-    _check(vae)
-    own = decoder_layers(vae.decoder)
-    latent = getattr(vae, "post_quant_conv", None)
-    return Coder([*_around(latent), *own], _as_is, _as_is)
+        layers = listed(vae.taesd_decoder, layers_comfyui.sequence)
+        return Coder(
+            name, layers, lambda z: (z - _on(vae.vae_shift, z)) * _on(vae.vae_scale, z), _signed
+        )
+    quantiser = [layers_diffusers.quantiser(vae.quantize)] if hasattr(vae, "quantize") else []
+    names = layers_comfyui if hasattr(vae.decoder, "up") else layers_diffusers
+    own = listed(vae.decoder, names.decoder, unused="condition_encoder.")  # which takes a mask
+    return Coder(name, [*quantiser, *_latent(vae, "post_quant_conv"), *own], space.own, _as_is)
 
 
 def encoder_of(model: nn.Module) -> Coder:
@@ -73,42 +89,49 @@ def encoder_of(model: nn.Module) -> Coder:
         model: as of `decoder_of`.
 
     Raises:
-        UnknownError: when it is of another kind.
+        UnknownError: when it has parts that are not known here.
     """
-    vae = _inner(model)
+    vae, space = _opened(model, "encoder")
+    name = type(vae).__name__
     if hasattr(vae, "taesd_encoder"):
-        layers = encoder_layers(vae.taesd_encoder)
+        layers = listed(vae.taesd_encoder, layers_comfyui.sequence)
         settle: Change = vae.bottleneck.settle if isinstance(vae, TinyVAE) else _as_is
         return Coder(
+            name,
             layers,
             lambda x: x * 0.5 + 0.5,
             lambda z: settle(z / _on(vae.vae_scale, z) + _on(vae.vae_shift, z)),
         )
-    _check(vae)
-    own = encoder_layers(vae.encoder)
-    latent = getattr(vae, "quant_conv", None)
-    return Coder([*own, *_around(latent)], _as_is, lambda moments: moments.chunk(2, dim=1)[0])
+    names = layers_comfyui if hasattr(vae.encoder, "down") else layers_diffusers
+    own = listed(vae.encoder, names.encoder)
+    halves = 1 if name in _SURE else 2  # the mean, and the logarithm of the variance
+    return Coder(
+        name,
+        [*own, *_latent(vae, "quant_conv")],
+        _as_is,
+        lambda moments: space.travelling(moments.chunk(halves, dim=1)[0]),
+    )
 
 
-def _inner(model: nn.Module) -> Any:
-    """The network itself, where one of this pack's is behind an adapter."""
-    return model.network if isinstance(model, OwnVAE) else model
-
-
-def _check(vae: Any) -> None:
-    """Refuse a VAE that does to its latents what is not known here."""
-    name = type(vae).__name__
-    if not (hasattr(vae, "encoder") and hasattr(vae, "decoder")):
-        raise UnknownError(f"This VAE, {name}, is no KL autoencoder or TAESD.")
-    if getattr(vae, "bn", None) is not None:
-        raise UnknownError(f"This VAE, {name}, normalises its latents.")
+def _opened(model: Any, half: str) -> tuple[Any, LatentSpace]:
+    """A VAE's network, which has that half, and how its latents become ComfyUI's."""
+    vae = model
+    while hasattr(vae, "network"):  # an adapter's, and that of one of ours which is diffusers' too
+        vae = vae.network
+    if not any(hasattr(vae, part) for part in (half, f"taesd_{half}")):
+        raise UnknownError(f"This VAE, {type(vae).__name__}, has no {half} that is known here.")
     if type(getattr(vae, "regularization", None)).__name__ == "EmptyRegularizer":
-        raise UnknownError(f"This VAE, {name}, has latents without a variance.")
+        raise UnknownError(f"This VAE, {type(vae).__name__}, has latents without a variance.")
+    if hasattr(model, "space"):
+        return vae, model.space
+    norm = getattr(vae, "bn", None)  # ComfyUI's Flux.2
+    return vae, Scaled() if norm is None else Patches(norm)
 
 
-def _around(conv: nn.Module | None) -> list[Layer]:
+def _latent(vae: Any, name: str) -> list[Layer]:
     """The convolution beside the latent, where there is one."""
-    return [] if conv is None else [plain(conv)]
+    found = getattr(vae, name, None)
+    return [] if found is None else [conv(found)]
 
 
 def _as_is(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Convolutional layers a strip of rows at a time: the whole picture's result, in bounded memory.
+"""Layers a strip of rows at a time: the whole picture's result, in bounded memory.
 
 A map (what a layer makes of the whole picture) lies in plain memory; strips of it go to the device
 and come back. Convolutions get the rows beyond their strip that they reach, and normalisation and
@@ -10,7 +10,7 @@ Maps are those of one picture, `[1, c, h, w]`, channels last: its rows lie toget
 convolutions are fastest so.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,29 +19,56 @@ from torch import Tensor, nn
 
 _COPIES = 4  # of a strip that a layer holds: taken, normalised, padded, made
 Change = Callable[[Tensor], Tensor]
-"""What is done to a strip number by number."""
+"""What is done to a strip number by number, or place by place."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Workshop:
     """Where and how strips are made.
 
     Attributes:
         device: where they are computed.
-        strip_bytes: about so much of the device's memory is taken beside the weights.
-        heed: called before every strip; may raise to stop.
+        strip_bytes: about so much of the device's memory is taken beside the weights, or what one
+            row with those that it reaches takes, if that is more. It shrinks where memory runs out.
+        heed: called before every strip with how many passes are done; may raise to stop.
+        full: what is raised where memory runs out.
+        passes: how often a map was gone through.
     """
 
     device: torch.device
     strip_bytes: int
-    heed: Callable[[], None] = lambda: None
+    heed: Callable[[float], None] = lambda passes: None
+    full: type[Exception] = torch.cuda.OutOfMemoryError
+    passes: int = 0
 
-    def strips(self, height: int, row_bytes: int) -> Iterator[tuple[int, int]]:
-        """Where strips of rows of so many bytes begin and end."""
-        step = max(1, self.strip_bytes // max(_COPIES * row_bytes, 1))
-        for start in range(0, height, step):
-            self.heed()
-            yield start, min(start + step, height)
+    def go_through(
+        self, height: int, row_bytes: int, work: Callable[[int, int], None], least: int = 1
+    ) -> None:
+        """Work on a map from top to bottom.
+
+        Args:
+            height: rows of the map.
+            row_bytes: of a row, all that is there of it at a time.
+            work: on the rows from the first up to the second. Where it ran out of memory it has
+                changed nothing, and is called again with fewer.
+            least: rows of a strip.
+
+        Raises:
+            Exception: `full`, when even so many rows do not fit.
+        """
+        each, top = max(_COPIES * row_bytes, 1), 0
+        while top < height:
+            self.heed(self.passes + top / height)
+            bottom = min(top + max(least, self.strip_bytes // each), height)
+            try:
+                work(top, bottom)
+            except self.full:
+                if bottom - top <= least:
+                    raise
+                self.strip_bytes = (bottom - top) // 2 * each
+            else:
+                top = bottom
+        self.passes += 1
 
 
 def new_map(like: Tensor, channels: int, height: int, width: int) -> Tensor:
@@ -81,11 +108,11 @@ def convolve(
     first, last = (0, 1) if uneven else (int(conv.padding[0]),) * 2
     height, width = x.shape[2] * up, x.shape[3] * up
     tall, wide = ((side + first + last - kernel) // stride + 1 for side in (height, width))
-    made = new_map(x, conv.out_channels, tall, wide) if made is None else made
+    result = new_map(x, conv.out_channels, tall, wide) if made is None else made
     weight = conv.weight.to(shop.device, x.dtype, memory_format=torch.channels_last)
     bias = None if conv.bias is None else conv.bias.to(shop.device, x.dtype)
-    row = (conv.in_channels * width * stride + conv.out_channels * wide) * x.element_size()
-    for top, bottom in shop.strips(tall, row):
+
+    def work(top: int, bottom: int) -> None:
         low, high = top * stride - first, (bottom - 1) * stride - first + kernel
         begin, end = max(low, 0), min(high, height)
         part = x[:, :, begin // up : -(-end // up)].to(shop.device)
@@ -95,14 +122,57 @@ def convolve(
             part = F.interpolate(part, scale_factor=up, mode="nearest")
             part = part[:, :, begin - begin // up * up :][:, :, : end - begin]
         part = F.pad(part, (first, last, begin - low, high - end))
-        part = F.conv2d(part, weight, bias, stride)
+        part = F.conv2d(part, weight, bias, stride, groups=conv.groups)
         part = after(part) if after else part
-        place = made[:, :, top:bottom]
-        if add:
-            place.add_(part.to(place.device))
-        else:
-            place.copy_(part)
-    return made
+        _put(result[:, :, top:bottom], part, add)
+
+    row = (x.shape[1] * width * stride + conv.out_channels * wide) * x.element_size()
+    shop.go_through(tall, row, work)
+    return result
+
+
+def change_places(
+    x: Tensor,
+    change: Change,
+    shop: Workshop,
+    made: Tensor | None = None,
+    add: bool = False,
+    numbers: int = 0,
+) -> Tensor:
+    """What comes of a map place by place, or of each few rows of it.
+
+    Args:
+        x: the map.
+        change: of strips; where it makes fewer rows of them, or more, so many times as many.
+        shop: where it is computed.
+        made: a map for the result, in place of a new one.
+        add: add the result to what `made` holds.
+        numbers: so many are there of each place meanwhile, beside those of `x` and the result.
+
+    Returns:
+        The new map, or `made`.
+    """
+    some = x[:, :, :2]
+    like = change(some)
+    common = min(some.shape[2], like.shape[2])
+    taken, given = some.shape[2] // common, like.shape[2] // common
+    steps = x.shape[2] // taken
+    result = new_map(x, like.shape[1], steps * given, like.shape[3]) if made is None else made
+
+    def work(top: int, bottom: int) -> None:
+        part = change(x[:, :, top * taken : bottom * taken].to(shop.device))
+        _put(result[:, :, top * given : bottom * given], part, add)
+
+    row = taken * (x.shape[1] + numbers) * x.shape[3] + given * like.shape[1] * like.shape[3]
+    shop.go_through(steps, row * x.element_size(), work)
+    return result
+
+
+def _put(place: Tensor, part: Tensor, add: bool) -> None:
+    if add:
+        place.add_(part.to(place.device))
+    else:
+        place.copy_(part)
 
 
 def normaliser(x: Tensor, norm: nn.GroupNorm, shop: Workshop) -> Change:
@@ -110,8 +180,9 @@ def normaliser(x: Tensor, norm: nn.GroupNorm, shop: Workshop) -> Change:
     groups, count = norm.num_groups, 0
     finer = torch.promote_types(x.dtype, torch.float32)
     mean = squares = torch.zeros(groups, dtype=torch.float64)
-    row = x.shape[1] * x.shape[3] * x.element_size()
-    for top, bottom in shop.strips(x.shape[2], row):
+
+    def work(top: int, bottom: int) -> None:
+        nonlocal mean, squares, count
         part = x[0, :, top:bottom].to(shop.device, finer).reshape(groups, -1)
         variance, middle = (v.double().cpu() for v in torch.var_mean(part, dim=1, correction=0))
         size = part.shape[1]
@@ -120,6 +191,8 @@ def normaliser(x: Tensor, norm: nn.GroupNorm, shop: Workshop) -> Change:
         squares = squares + variance * size + apart.square() * (count * size / (count + size))
         mean = mean + apart * (size / (count + size))
         count += size
+
+    shop.go_through(x.shape[2], x.shape[1] * x.shape[3] * x.element_size(), work)
     each = x.shape[1] // groups
     scale = (squares / count + norm.eps).rsqrt().repeat_interleave(each)
     shift = -mean.repeat_interleave(each) * scale
@@ -128,43 +201,3 @@ def normaliser(x: Tensor, norm: nn.GroupNorm, shop: Workshop) -> Change:
         scale, shift = scale * weight, shift * weight + bias
     a, b = (v.to(shop.device, x.dtype)[None, :, None, None] for v in (scale, shift))
     return lambda part: torch.addcmul(b, part, a)
-
-
-def attend(x: Tensor, norm: nn.GroupNorm, layers: tuple[nn.Module, ...], shop: Workshop) -> Tensor:
-    """Self-attention over all pixels, added to the map in place (Vaswani et al. 2017, one head).
-
-    Args:
-        x: the map.
-        norm: normalises it first.
-        layers: 1x1 convolutions or linear layers to queries, keys and values, and back.
-        shop: where it is computed.
-    """
-    change = normaliser(x, norm, shop)
-    to_q, to_k, to_v, back = (_matrix(layer, x, shop) for layer in layers)
-    channels, width = x.shape[1], x.shape[3]
-    keys, values = [], []
-    for top, bottom in shop.strips(x.shape[2], channels * width * x.element_size()):
-        pixels = _pixels(change(x[:, :, top:bottom].to(shop.device)))
-        keys.append(to_k(pixels))
-        values.append(to_v(pixels))
-    k, v = torch.cat(keys).t() * channels**-0.5, torch.cat(values)
-    del keys, values
-    for top, bottom in shop.strips(x.shape[2], k.shape[1] * width * x.element_size()):
-        part = x[:, :, top:bottom]
-        q = to_q(_pixels(change(part.to(shop.device))))
-        seen = back(torch.softmax(q @ k, dim=1) @ v)
-        part.add_(seen.view(1, bottom - top, width, channels).permute(0, 3, 1, 2).to(part.device))
-    return x
-
-
-def _pixels(part: Tensor) -> Tensor:
-    """A strip `[1, c, h, w]` as `[h * w, c]`."""
-    return part.permute(0, 2, 3, 1).reshape(-1, part.shape[1])
-
-
-def _matrix(layer: nn.Module, x: Tensor, shop: Workshop) -> Change:
-    """A linear layer, or a 1x1 convolution, on pixels `[n, c]`."""
-    assert isinstance(layer, nn.Linear | nn.Conv2d)
-    weight = layer.weight.flatten(1).to(shop.device, x.dtype)
-    bias = None if layer.bias is None else layer.bias.to(shop.device, x.dtype)
-    return lambda pixels: F.linear(pixels, weight, bias)

@@ -32,6 +32,8 @@ def filled(model, seed):
             weight.normal_(std=0.05 if weight.ndim > 1 else 0.3, generator=generator)
             if "norm" in name and name.endswith("weight"):
                 weight.add_(1)
+            if name.endswith("running_var"):
+                weight.abs_().add_(0.5)
     return model.eval()
 
 
@@ -47,21 +49,43 @@ def engine(channels):
     )
 
 
+def folding(channels):
+    """HunyuanImage's: places become channels, with shortcuts beside."""
+    parts = {"in_channels": 3, "out_channels": 3, "z_channels": channels, "num_res_blocks": 1}
+    parts |= {"block_out_channels": [32, 64, 128], "ffactor_spatial": 4}
+    where = "comfy.ldm.hunyuan_video.vae."
+    kind = "comfy.ldm.models.autoencoder.DiagonalGaussianRegularizer"
+    return AutoencodingEngine(
+        regularizer_config={"target": kind},
+        encoder_config={"target": where + "Encoder", "params": parts},
+        decoder_config={"target": where + "Decoder", "params": parts},
+    )
+
+
+def patches():
+    """Flux.2's: 2x2 places of the latents as channels, normalised."""
+    return AutoencoderKL(ddconfig={**SHAPE, "batch_norm_latent": True}, embed_dim=4)
+
+
+OTHERS = {
+    "flux": (lambda: engine(16), 16, 8),
+    "hunyuan": (lambda: folding(16), 16, 4),
+    "flux2": (patches, 16, 16),
+}
+"""Networks that ComfyUI would not know so small, with their channels and factors."""
+
+
 class RandomVAE:
     CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("VAE",)
 
     @classmethod
     def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
-        layouts = ["sd", "flux", "tiny", "pixels"]
+        layouts = ["sd", "tiny", "pixels", *OTHERS]
         return {"required": {"layout": (layouts,), "exact": ("BOOLEAN", {"default": False})}}
 
     def make(self, layout, exact):
         vae = self.known(layout)
-        if exact:
-            # A CPU's own group normalisation loses digits in float32 where channels lie last.
-            vae.first_stage_model.double()
-            vae.vae_dtype = torch.float64
-        return (vae,)
+        return Exact().make(vae) if exact else (vae,)
 
     def known(self, layout):
         if layout == "pixels":
@@ -71,9 +95,10 @@ class RandomVAE:
         model = filled(AutoencoderKL(ddconfig=SHAPE, embed_dim=4), 2)
         config = {"params": {"ddconfig": SHAPE, "embed_dim": 4}}
         vae = comfy.sd.VAE(sd=model.state_dict(), config=config)
-        if layout == "flux":
-            vae.first_stage_model = filled(engine(16), 3).to(vae.vae_dtype)
-            vae.latent_channels = 16
+        if layout in OTHERS:
+            made, vae.latent_channels, factor = OTHERS[layout]
+            vae.first_stage_model = filled(made(), 3).to(vae.vae_dtype)
+            vae.downscale_ratio = vae.upscale_ratio = factor
             old = vae.patcher
             vae.patcher = ModelPatcher(
                 vae.first_stage_model,
@@ -101,6 +126,41 @@ def pack(module):
     """A module of the pack, whatever name ComfyUI gave it."""
     ends = f"comfy_genart_nodes.{module}"
     return next(found for name, found in sys.modules.items() if name.endswith(ends))
+
+
+class Exact:
+    """A VAE in float64: a CPU's group normalisation loses digits in float32, channels last."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("VAE",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"vae": ("VAE",)}}
+
+    def make(self, vae):
+        vae.first_stage_model.double()
+        vae.vae_dtype = torch.float64
+        return (vae,)
+
+
+class Overflowing:
+    """A VAE in half precision, in which it runs over, and the same in float32."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("VAE", "VAE")
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {}}
+
+    def make(self):
+        made = []
+        for dtype in (torch.float16, torch.float32):
+            vae = RandomVAE().known("sd")
+            vae.first_stage_model.decoder.conv_in.weight.data.fill_(6e4)  # made harmless by a norm
+            vae.first_stage_model.to(dtype)
+            vae.vae_dtype = dtype
+            made.append(vae)
+        return tuple(made)
 
 
 class RandomLatents:
@@ -132,6 +192,8 @@ class Apart:
 
 
 NODE_CLASS_MAPPINGS = {
+    "GenartTestExact": Exact,
+    "GenartTestOverflowing": Overflowing,
     "GenartTestOwnVAE": OwnVAE,
     "GenartTestRandomVAE": RandomVAE,
     "GenartTestRandomLatents": RandomLatents,
