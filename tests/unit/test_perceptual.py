@@ -58,11 +58,13 @@ def test_its_form_is_that_of_the_paper(distance, photos):
     """Over the network that judges pictures, whose norms are not folded."""
     made, network = photos + 0.2 * noise(photos), Features().network
     total = torch.zeros(len(photos))
-    maps = [network.stages(as_seen(x), STAGES) for x in (made, photos)]
-    for count, (a, b) in enumerate(zip(*maps, strict=True)):
-        assert a.shape[2] == 128 // STRIDES[count]
-        a, b = (F.normalize(x, dim=1) for x in (a, b))
-        total += (2 - 2 * (a * b).sum(dim=1)).mean(dim=(1, 2)) / STAGES
+    for pixels in (0, 1):
+        moved = [as_seen(x.roll((pixels, pixels), (2, 3))) for x in (made, photos)]
+        maps = [network.stages(x, STAGES) for x in moved]
+        for count, (a, b) in enumerate(zip(*maps, strict=True)):
+            assert a.shape[2] == 128 // STRIDES[count]
+            a, b = (F.normalize(x, dim=1) for x in (a, b))
+            total += (2 - 2 * (a * b).sum(dim=1)).mean(dim=(1, 2)) / STAGES / 2
     torch.testing.assert_close(distance(made, photos), total, rtol=1e-3, atol=1e-4)
 
 
