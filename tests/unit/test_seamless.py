@@ -5,15 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from small_vaes import KINDS, small
 from tiny_vaes import PICTURES, autoencoder, decoded, encoded
 from torch import nn
 
-from comfy_genart_nodes.vae.adapter import Layout, OwnVAE, PictureVAE, SocketVAE
+from comfy_genart_nodes.vae.adapter import Layout, OwnVAE, PictureVAE
 from comfy_genart_nodes.vae.latent_spaces import Patches, Scaled
 from comfy_genart_nodes.vae.layers import UnknownError
-from comfy_genart_nodes.vae.networks.kl import KLVAE, KLSpec
-from comfy_genart_nodes.vae.networks.tiny import TinySpec, TinyVAE
-from comfy_genart_nodes.vae.networks.vector import VectorSpec, VectorVAE
 from comfy_genart_nodes.vae.seamless import Coder, decoder_of, encoder_of
 from comfy_genart_nodes.vae.strips import Workshop
 
@@ -91,27 +89,18 @@ def test_other_settings_of_a_class(class_name, more):
     check(autoencoder(class_name, **more).double(), drawn(1, 3, 20, 32), 20_000, exact=True)
 
 
-def trained(network: Any) -> SocketVAE:
-    """One of this pack's own."""
-    network.initialise(torch.Generator().manual_seed(2))
-    return OwnVAE(network.double().eval().requires_grad_(False))
-
-
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["gauss", "vq", "fsq", "kl"])
-def test_autoencoders_of_this_pack_are_known(kind):
-    own = KLVAE(KLSpec(widths=(8, 16), groups=4, around=True)) if kind == "kl" else None
-    vae = trained(own or TinyVAE(TinySpec(width=8, blocks=1, bottleneck=kind, codes=16)))
-    x = drawn(1, 3, 48, 24)
+@pytest.mark.parametrize(("family", "settings"), [kind for kind in KINDS if kind[0] != "vector"])
+def test_autoencoders_of_this_pack_are_known(family, settings):
+    vae, x = OwnVAE(small(family, **settings).double()), drawn(1, 3, 48, 24)
     latents = made(encoder_of(vae), x, 20_000)
     torch.testing.assert_close(latents, vae.encode(x))
     torch.testing.assert_close(made(decoder_of(vae), latents, 20_000), vae.decode(latents))
 
 
 def test_one_that_decodes_a_vector_is_unknown():
-    vae = trained(VectorVAE(VectorSpec(32, 4, 4)))
     with pytest.raises(UnknownError, match="VectorVAE, has no decoder"):
-        decoder_of(vae)
+        decoder_of(OwnVAE(small("vector")))
 
 
 @torch.no_grad()

@@ -17,9 +17,7 @@ from comfy_genart_nodes.vae.layouts import stock_tensors
 from comfy_genart_nodes.vae.networks.families import build
 from comfy_genart_nodes.vae.networks.kl import KLSpec
 from comfy_genart_nodes.vae.opening import open_vae
-from comfy_genart_nodes.vae.seamless import decoder_of, encoder_of
 from comfy_genart_nodes.vae.stock import stock_weights
-from comfy_genart_nodes.vae.strips import Workshop
 
 NARROW = [("tiny", settings) for family, settings in KINDS if family == "tiny"]
 
@@ -201,18 +199,6 @@ def test_what_comfyui_saves_is_known_again(family, settings):
     state = stock_weights(OwnVAE(network))
     found = from_weights(state).network
     assert found.family == family and agree(network, found, 2e-6)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("settings", [settings for _, settings in NARROW], ids=str)
-def test_seamless_coding_is_that_of_the_network(settings):
-    network = small("tiny", **settings)
-    vae, shop = OwnVAE(network), Workshop(torch.device("cpu"), 1 << 16, lambda: None)
-    x = pictures(1, 64)
-    z = network.encode(x)
-    assert torch.allclose(encoder_of(vae)(x, shop, lambda *_: None), z, atol=1e-5)
-    made = decoder_of(vae)(z, shop, lambda *_: None)
-    assert torch.allclose(made, network.decode(z), atol=1e-5)
 
 
 @torch.no_grad()
