@@ -170,6 +170,31 @@ def keep_latents(name: str, write: Callable[[Path], None]) -> Path:
     return _keep(saved_latents(), name, "file of latents", write)
 
 
+def saved_vaes() -> Path:
+    """The folder that Save VAE (Layouts) writes into: one of those of Load VAE."""
+    return Path(folder_paths.models_dir) / "vae"
+
+
+def keep_vae(name: str, write: Callable[[Path], None]) -> Path:
+    """Let `write` make a new file for a VAE, where Load VAE finds it.
+
+    Args, result and errors as of `keep_gan`.
+    """
+    return _keep(saved_vaes(), name, "VAE", write)
+
+
+def keep_vae_folder(name: str, write: Callable[[Path], None]) -> Path:
+    """Let `write` make a new folder for a VAE; a name that is taken gets a number.
+
+    Args, result and errors as of `keep_gan`.
+    """
+    plain = check_name(name, "VAE")
+    paths = (saved_vaes() / f"{plain}{'' if n == 1 else f'_{n}'}" for n in count(1))
+    path = next(path for path in paths if not path.exists())
+    write(path)
+    return path
+
+
 def _keep(folder: Path, name: str, what: str, write: Callable[[Path], None]) -> Path:
     """Write a new safetensors file into a folder.
 

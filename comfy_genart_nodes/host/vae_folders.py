@@ -1,13 +1,15 @@
-"""Where VAEs of diffusers lie: folders of `models/diffusers` and `models/vae`, and files there."""
+"""Where VAEs of diffusers and of this pack lie, by name: in `models/vae` and `models/diffusers`."""
 
 import hashlib
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import folder_paths
 
 from ..errors import GenartError
+from ..gan.checkpoint import read_header
 from ..vae.config import CONFIG, is_autoencoder
 from ..vae.opening import vae_files
 from .folders import content_mark, inside
@@ -52,6 +54,46 @@ def vae_mark(name: str) -> str:
     """
     marks = "".join(content_mark(file) for file in vae_files(find_vae(name)))
     return hashlib.sha256(marks.encode()).hexdigest()
+
+
+def trained_names() -> list[str]:
+    """The VAEs of this pack to choose from, as paths below the folders of Load VAE."""
+    names = folder_paths.get_filename_list("vae")
+    return [name for name in names if _is_trained(folder_paths.get_full_path("vae", name))]
+
+
+def find_trained(name: str) -> Path:
+    """The file that `trained_names` calls `name`.
+
+    Raises:
+        GenartError: when there is none of that name.
+    """
+    path = folder_paths.get_full_path("vae", name)
+    if path is None:
+        raise GenartError(
+            f"There is no VAE {name!r}: put its file into models/vae and choose it in the list (R "
+            "refreshes it)."
+        )
+    return Path(path)
+
+
+def _is_trained(path: str | None) -> bool:
+    if path is None or not path.endswith(".safetensors"):
+        return False
+    try:
+        state = Path(path).stat()
+        return _has_header(path, state.st_size, state.st_mtime_ns)
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _has_header(path: str, size: int, changed: int) -> bool:
+    """Whether a file is of this pack, as it is at this size and time."""
+    try:
+        return "family" in read_header(Path(path))
+    except GenartError:
+        return False
 
 
 def _roots() -> Iterator[tuple[str, Path]]:

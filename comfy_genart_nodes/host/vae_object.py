@@ -1,5 +1,6 @@
 """The engine's VAEs as ComfyUI's own VAE object, which every node with a VAE socket takes."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
+from ..gan.checkpoint import fingerprint
 from ..vae.adapter import Layout, OwnVAE, SocketVAE
-from ..vae.files import LoadedVAE
+from ..vae.files import LoadedVAE, from_weights, header_of
 from ..vae.networks.autoencoder import Autoencoder
 from ..vae.stock import stock_weights
 
@@ -44,6 +46,23 @@ def as_vae(vae: SocketVAE | LoadedVAE | Autoencoder) -> comfy.sd.VAE:
     _lay_out(made, vae.layout, joined=vae.kind.joined)
     _estimate(made, vae)
     return made
+
+
+def loaded_of(vae: comfy.sd.VAE) -> LoadedVAE:
+    """The network of any VAE that this pack has a class for, and what is known of it; a copy.
+
+    Args:
+        vae: ComfyUI's, wherever it came from; it stays as it is.
+
+    Raises:
+        GenartError: when it is of another kind.
+    """
+    model = vae.first_stage_model
+    if not isinstance(model, OwnVAE):
+        return from_weights(vae.get_sd(), "This VAE")
+    network = copy.deepcopy(model.network).to("cpu", torch.float32)
+    header = model.header or header_of(network, {})
+    return LoadedVAE(network, header, fingerprint(network.family, network.state_dict()))
 
 
 def _lay_out(made: Any, layout: Layout, joined: bool) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..errors import GenartError
 from ..vae.latent_spaces import check_family
-from ..vae.prior import Statistics, statistics_of
+from ..vae.networks.vector import VectorVAE
+from ..vae.prior import Statistics, settled, statistics_of
 from . import memory
 from . import vae as in_strips
 from .progress import Progress
@@ -30,7 +31,7 @@ class Passes:
         GenartError: when it is no VAE of pictures.
     """
 
-    def __init__(self, vae: Any, total: int) -> None:
+    def __init__(self, vae: Any, total: int = 1) -> None:
         vae.throw_exception_if_invalid()
         if vae.latent_dim not in (2, 3) or vae.output_channels != 3:
             raise GenartError("This VAE is not one of pictures: wire one that makes images.")
@@ -50,6 +51,18 @@ class Passes:
     def statistics(self) -> Statistics | None:
         """What the VAE itself says of its latents."""
         return statistics_of(self.vae.first_stage_model, self.channels)
+
+    def places(self, width: int, height: int) -> tuple[int, ...]:
+        """Places of the latents of pictures of a size: down, across; for films one frame first."""
+        frames = (1,) if self.films else ()
+        network = getattr(self.vae.first_stage_model, "network", None)
+        if isinstance(network, VectorVAE):
+            return (1, 1)
+        return (*frames, max(1, height // self.factor), max(1, width // self.factor))
+
+    def settled(self, latents: Tensor) -> Tensor:
+        """Latents as this VAE can have them: the nearest codes, where those are finite."""
+        return settled(self.vae.first_stage_model, latents)
 
     def cropped(self, image: Tensor) -> Tensor:
         """An IMAGE as pictures `[n, 3, h, w]` in -1..1: of each the middle, of sides that fit.

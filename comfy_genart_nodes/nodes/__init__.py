@@ -64,6 +64,8 @@ NODES: list[type[io.ComfyNode]] = [
     vae_preview.FitLatentPreview,
     vae_preview.PreviewLatent,
     picture_batches.ImagesFromPictures,
+    vae_loading.LoadTrainedVAE,
+    vae_loading.SaveVAE,
 ]
 
 

@@ -203,14 +203,12 @@ class SampleVAEPrior(io.ComfyNode):
         like: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         """Draw."""
-        passes = Passes(vae, 1)
+        passes = Passes(vae)
         known = passes.statistics() or prior.standard(passes.channels)
         if like is not None:
             known = prior.measured(latents_of(like), WIRED)
-        places = [max(1, side // passes.factor) for side in (height, width)]
-        frames = [1] if passes.films else []
-        shape = (batch_size, passes.channels, *frames, *places)
-        made = prior.sample(known, shape, seed, temperature)
+        shape = (batch_size, passes.channels, *passes.places(width, height))
+        made = passes.settled(prior.sample(known, shape, seed, temperature))
         about = f"Mean and spread: {known.source}."
         return io.NodeOutput({"samples": made}, about, ui=say(about))
 

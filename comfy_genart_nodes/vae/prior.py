@@ -1,6 +1,6 @@
 """What is known of a VAE's latents as a whole, and draws from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,15 +38,9 @@ def statistics_of(module: nn.Module, channels: int) -> Statistics | None:
         What its training measured; else what the scale and shift of its file say, with which
         latents have about mean 0 and deviation 1; None where it says nothing.
     """
-    measured = getattr(module, "latent_statistics", None)
-    if measured:
-        kl = measured.get("kl")
-        return Statistics(
-            torch.tensor(measured["mean"]),
-            torch.tensor(measured["std"]),
-            "measured when the VAE was trained",
-            None if kl is None else torch.tensor(kl),
-        )
+    trained = _trained(getattr(module, "latent_statistics", None) or {}, channels)
+    if trained is not None:
+        return trained
     scaled = _scaled(module)
     if scaled is None:
         return None
@@ -56,6 +50,15 @@ def statistics_of(module: nn.Module, channels: int) -> Statistics | None:
         deviation.float().cpu().expand(channels).clone(),
         "scale and shift of the VAE's file",
     )
+
+
+def _trained(known: Mapping[str, Sequence[float]], channels: int) -> Statistics | None:
+    """What a trainer measured, as a file's header has it; None where it has not all."""
+    mean, std, kl = (torch.tensor(known.get(name, [])) for name in ("mean", "std", "kl"))
+    if not len(mean) == len(std) == channels:
+        return None
+    telling = len(kl) == channels and float(kl.max()) > 0  # finite codes have no KL
+    return Statistics(mean, std, "measured when the VAE was trained", kl if telling else None)
 
 
 def _scaled(module: Any) -> tuple[Tensor, Tensor] | None:
@@ -109,3 +112,18 @@ def sample(known: Statistics, shape: tuple[int, ...], seed: int, temperature: fl
         for place in range(shape[0])
     ]
     return known.mean.view(column) + temperature * known.std.view(column) * torch.stack(draws)
+
+
+def settled(module: Any, latents: Tensor) -> Tensor:
+    """Latents as a VAE with finite codes has them, the nearest; those of others as they are.
+
+    Args:
+        module: as ComfyUI has it.
+        latents: `[n, c, h, w]`.
+    """
+    network: Any = getattr(module, "network", None)
+    if getattr(network, "code_count", None) is None:
+        return latents
+    where = next(network.parameters())
+    made: Tensor = network.bottleneck.settle(latents.to(where))
+    return made.to(latents)

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from torch import nn
+from trained_vaes import network
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.vae import attributes, preview, prior, sheet, traversal
@@ -149,6 +150,35 @@ def test_what_training_measured_comes_first():
     assert known.mean.tolist() == [1, 2] and known.kl.tolist() == [0.5, 6]
     assert "trained" in known.source
     assert prior.statistics_of(nn.Linear(1, 1), 2) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "says", "kl"),
+    [
+        ({"mean": [1.0, 2.0], "std": [3.0, 4.0]}, "trained", None),
+        ({"mean": [1.0, 2.0], "std": [3.0, 4.0], "kl": [0.0, 0.0]}, "trained", None),
+        ({"mean": [1.0, 2.0], "std": [3.0, 4.0], "kl": [1.0]}, "trained", None),
+        ({"mean": [1.0, 2.0]}, "file", None),
+        ({"mean": [1.0], "std": [1.0]}, "file", None),
+    ],
+)
+def test_half_of_what_training_measured_is_no_reason_to_stop(known, says, kl):
+    module = Taesd(0.25, 0.5)
+    module.latent_statistics = known
+    found = prior.statistics_of(module, 2)
+    assert says in found.source and found.kl is kl
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["tiny", "vq", "fsq"])
+def test_latents_settle_on_codes_where_those_are_finite(kind):
+    module = nn.Module()
+    module.network = network(kind)
+    latents = draws(2, 4, 3, 3)
+    made = prior.settled(module, latents)
+    assert torch.allclose(prior.settled(module, made), made, atol=1e-5)
+    assert torch.equal(made, latents) == (kind == "tiny")
+    assert prior.settled(nn.Linear(1, 1), latents) is latents
 
 
 def test_each_row_moves_one_channel_about_the_start():
