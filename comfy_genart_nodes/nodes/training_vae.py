@@ -8,7 +8,7 @@ from ..errors import check_choice
 from ..host import folders, memory, sockets
 from ..host.progress import Progress, show_text
 from ..host.schema import result, schema, within_bounds
-from ..host.vae_taken import taken
+from ..host.vae_object import loaded_of
 from ..training.beginning import prepare
 from ..training.picture_sets import PictureSet
 from ..training.run_folder import begun, runs_folder
@@ -70,7 +70,7 @@ class TrainVAE(io.ComfyNode):
     ) -> io.NodeOutput:
         """Begin the run or go on with it, wait for its end or not, and read what it reached."""
         check_choice("mode", mode, MODES)
-        parent = None if base is None else taken(base)
+        parent = None if base is None else loaded_of(base)
         runs, count = runs_folder(folders.output_folder()), len(dataset) if dataset else 0
         known = begun(runs, run_name)
         config, told = settings(

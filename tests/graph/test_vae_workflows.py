@@ -107,7 +107,7 @@ def test_fine_tune_decoder_shows_it_before_and_after(genart, server, pictures):
 
 def test_traverse_vae_moves_a_number_in_each_row_and_invents(genart, server, pictures):
     sizes = {f"Sample VAE Prior.{side}": 32 for side in ("width", "height")}
-    short = SHORT | {"Images from Pictures.resolution": 32} | sizes
+    short = SHORT | {"Images from Pictures.side": 32} | sizes
     made = genart("traverse_vae", short | {"Latent Traversal.dimensions": 2})
     assert Image.open(made["vae_traversal_00001_.png"]).width > 7 * 32
     assert differ(tiles(made["vae_prior_00001_.png"], 4, 4))
