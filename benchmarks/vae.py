@@ -1,8 +1,8 @@
 """Decoding with a VAE of SD's shape: whole, in ComfyUI's tiles, and seamlessly, as a table.
 
-    python benchmarks/vae.py [--sides 512 1024] [--memory 16] [--comfyui DIR]
+    python benchmarks/vae.py [--sizes 512x512 1024x1024] [--memory 16] [--comfyui DIR]
 
-Weights are random (the shape is what costs), one latent a side, fp32 on the CPU. Every way is a
+Weights are random (the shape is what costs), one latent a size, fp32 on the CPU. Every way is a
 process of its own, one after the other. Errors are against the whole pass. "Extra" is the most
 memory that the process held beyond what it had before it decoded, weights included.
 """
@@ -28,7 +28,7 @@ from comfy_genart_nodes.vae.strips import Workshop
 WAYS = ("whole", "tiled", "seamless")
 
 
-def decode(way: str, side: int, memory: int, comfyui: Path, result: Path) -> None:
+def decode(way: str, size: str, memory: int, comfyui: Path, result: Path) -> None:
     """In a process of its own: decode, keep the picture, say what it took."""
     sys.path.insert(0, str(comfyui))
     sys.argv = ["main", "--cpu"]
@@ -51,7 +51,8 @@ def decode(way: str, side: int, memory: int, comfyui: Path, result: Path) -> Non
     vae = comfy.sd.VAE(
         sd=model.state_dict(), config={"params": {"ddconfig": shape, "embed_dim": 4}}
     )
-    latent = torch.randn(1, 4, side // 8, side // 8, generator=generator)
+    width, height = map(int, size.split("x"))
+    latent = torch.randn(1, 4, height // 8, width // 8, generator=generator)
     before, start = resident(), time.perf_counter()
     with torch.inference_mode():
         if way == "whole":
@@ -74,12 +75,12 @@ def resident() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
 
-def rows(side: int, args: argparse.Namespace, comfyui: Path, folder: Path) -> list[str]:
-    """Of the table, for a side."""
+def rows(size: str, args: argparse.Namespace, comfyui: Path, folder: Path) -> list[str]:
+    """Of the table, for a size, width x height."""
     found, whole, first = [], None, 0.0
     for way in WAYS:
-        result = folder / f"{way}{side}.pt"
-        own = [way, str(side), str(args.memory), str(comfyui), str(result)]
+        result = folder / f"{way}{size}.pt"
+        own = [way, size, str(args.memory), str(comfyui), str(result)]
         line = [sys.executable, __file__, "--decode", *own]
         said = subprocess.run(line, capture_output=True, text=True, check=True).stdout
         seconds, extra = map(float, said.splitlines()[-1].split())
@@ -87,7 +88,7 @@ def rows(side: int, args: argparse.Namespace, comfyui: Path, folder: Path) -> li
         whole, first = (made, seconds) if whole is None else (whole, first)
         apart = (made - whole).abs()
         found.append(
-            f"| {side}x{side} | {way} | {seconds:.1f} | {seconds / first:.2f} | {extra:.0f} | "
+            f"| {size} | {way} | {seconds:.1f} | {seconds / first:.2f} | {extra:.0f} | "
             f"{apart.max():.1e} | {apart.mean():.1e} |"
         )
     return found
@@ -98,23 +99,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--sides", type=int, nargs="+", default=[512, 1024])
+    parser.add_argument("--sizes", nargs="+", default=["512x512", "1024x1024"])
     parser.add_argument("--memory", type=int, default=16, help="MB of a strip")
     parser.add_argument("--comfyui", type=Path, help="a checkout; the project's own otherwise")
     parser.add_argument("--decode", nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.decode:
-        way, side, memory, comfyui, result = args.decode
-        decode(way, int(side), int(memory), Path(comfyui), Path(result))
+        way, size, memory, comfyui, result = args.decode
+        decode(way, size, int(memory), Path(comfyui), Path(result))
         return
-    comfyui = args.comfyui or provision().folder
+    comfyui = args.comfyui or provision()
     threads = torch.get_num_threads()
     print(f"{machine('cpu', threads, False)}; fp32, strips of {args.memory} MB\n")
     print("| picture | way | s | x whole | extra MB | largest error | mean error |")
     print("|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for side in args.sides:
-            print("\n".join(rows(side, args, comfyui, Path(folder))), flush=True)
+        for size in args.sizes:
+            print("\n".join(rows(size, args, comfyui, Path(folder))), flush=True)
 
 
 if __name__ == "__main__":
