@@ -47,14 +47,14 @@ def test_gradients_pass_a_codebook_straight():
 
 
 def test_the_cost_draws_vectors_and_encoder_together():
-    """As in the paper: the vector to the place, and a quarter as strongly the place to it."""
+    """The vector to the place, and a twentieth as strongly the place to it."""
     book, z = codebook(), numbers(2, 3, 4, 4).requires_grad_()
     coded = book.code(z, None)
     coded.cost.backward()
     gap = (z - coded.mean).detach()
     count = gap.numel()
-    assert torch.allclose(coded.cost, 1.25 * gap.square().mean())
-    assert torch.allclose(z.grad, 0.25 * 2 * gap / count, atol=1e-7)
+    assert torch.allclose(coded.cost, 1.05 * gap.square().mean())
+    assert torch.allclose(z.grad, 0.05 * 2 * gap / count, atol=1e-7)
     drawn = torch.zeros_like(book.codebook)
     drawn.index_add_(0, book.indices(z).flatten(), -2 * gap.movedim(1, -1).reshape(-1, 3) / count)
     assert torch.allclose(book.codebook.grad, drawn, atol=1e-7)
@@ -83,7 +83,11 @@ def test_forgotten_vectors_come_back_and_others_stay():
     assert 100 < step < 999  # not at once, as rare ones would be too
     assert torch.equal(book.codebook[:3], kept[:3])
     rows = z.movedim(1, -1).reshape(-1, 3)
-    assert (book.codebook[3] == rows).all(1).any() and book.usage[3] == 1 / 4
+    assert (book.codebook[3] == rows).all(1).any()
+    back = book.codebook.detach().clone()
+    for again in range(90):  # it has time to be taken, which it is not by these places
+        book.upkeep(book.code(z - 0.1, None), rng(again))
+    assert torch.equal(book.codebook, back)
 
 
 def test_usage_counts_places():
