@@ -158,7 +158,7 @@ class VAETraining:
                 real = self._shown(draws)
                 coded = self._code(real, draws)
                 target, made = self._make(real, coded)
-            statistics += share * _statistics(coded)
+            statistics += share * _statistics(coded, self.dtype)
             self._teach(target, made, coded, share, report, pulls)
             if self.judged:
                 self._teach_critic(target, made.detach(), share, report)
@@ -230,7 +230,7 @@ class VAETraining:
         if cost is not None:
             note(report, share, codes=cost)
         if coded.logvar is not None:
-            nats = coded.kl()
+            nats = coded.kl().to(self.dtype)
             note(report, share, nats=nats.flatten(1).sum(dim=1).mean())
             if self.config.kl:
                 divergence = self.config.kl * kl_share(nats, real)
@@ -330,9 +330,9 @@ def _network(config: VAEConfig, parent: LoadedVAE | None) -> Autoencoder:
 
 
 @torch.no_grad()
-def _statistics(coded: Coded) -> Tensor:
+def _statistics(coded: Coded, dtype: torch.dtype) -> Tensor:
     """Of each channel mean, mean square and nats a place, and what they weigh, `[4, c]`."""
-    latents, over = coded.latents.detach(), (0, 2, 3)
-    nats = coded.kl().expand_as(latents).mean(dim=over)
+    latents, over = coded.latents.detach().to(dtype), (0, 2, 3)
+    nats = coded.kl().to(dtype).expand_as(latents).mean(dim=over)
     rows = [latents.mean(dim=over), latents.square().mean(dim=over), nats, torch.ones_like(nats)]
     return torch.stack(rows)
