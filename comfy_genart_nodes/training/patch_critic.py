@@ -80,5 +80,5 @@ class PatchCritic(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Score the parts of pictures in -1..1."""
-        scores: Tensor = self.main(pictures)
+        scores: Tensor = self.main(pictures.contiguous())  # `learners.place` says why
         return scores

@@ -86,9 +86,10 @@ class VAERun(VAETraining):
         """How near the averaged network's pictures are to those kept apart."""
 
         def batches() -> Iterator[Tensor]:
-            for start in range(0, len(apart), BATCH):
+            size = min(BATCH, self.micro)  # what fits with gradients fits without
+            for start in range(0, len(apart), size):
                 progress(start, len(apart))
-                yield self._real(apart[start : start + BATCH])
+                yield self._real(apart[start : start + size])
 
         return lambda: measure_vae(self.average, batches(), self.perceptual)
 
@@ -97,7 +98,8 @@ class VAERun(VAETraining):
         return batch.to(self.device, self.dtype) / 127.5 - 1
 
     def _rebuilt(self, real: Tensor) -> Tensor:
-        return self.average.decode(self.average.encode(real))
+        parts = real.split(self.micro)
+        return torch.cat([self.average.decode(self.average.encode(part)) for part in parts])
 
     def _invented(self, count: int) -> Tensor:
         """Pictures of latents as the set's are, by chance: the same in every sheet."""

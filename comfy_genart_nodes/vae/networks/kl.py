@@ -126,7 +126,7 @@ class KLVAE(Autoencoder):
 
     def decode(self, latents: Tensor) -> Tensor:
         """As of `Autoencoder`."""
-        made: Tensor = self.network.decode(latents, return_dict=False)[0]
+        made: Tensor = self.network.decode(latents.contiguous(), return_dict=False)[0]
         return made
 
     def decoder_parameters(self) -> list[nn.Parameter]:
@@ -138,6 +138,6 @@ class KLVAE(Autoencoder):
 
     def _moments(self, pictures: Tensor) -> Tensor:
         """Mean and log variance as channels."""
-        # Channels last gain nothing here on a CPU, whose group normalisation then loses digits.
-        found: Tensor = self.network.encode(pictures, return_dict=False)[0].parameters
+        # Channels last gains nothing here on a CPU, whose group normalisation then loses digits.
+        found: Tensor = self.network.encode(pictures.contiguous(), return_dict=False)[0].parameters
         return found
