@@ -1,10 +1,13 @@
 """The critic of patches: what a score depends on, and that it learns to tell."""
 
+import copy
+
 import pytest
 import torch
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan.networks.layers import initialise
+from comfy_genart_nodes.training import learners
 from comfy_genart_nodes.training.patch_critic import PatchCritic, PatchCriticSpec
 from comfy_genart_nodes.training.vae_losses import hinge
 
@@ -76,3 +79,14 @@ def test_it_learns_to_tell_blurred_pictures_from_sharp_ones():
 def test_impossible_shapes_are_refused():
     with pytest.raises(GenartError, match="layers 7"):
         PatchCriticSpec(layers=7)
+
+
+def test_a_score_does_not_depend_on_the_order_of_channels_in_memory():
+    """Over areas of one colour a CPU's group normalisation would lose digits in the other order."""
+    critic = made().requires_grad_(False)
+    learners.place(critic, torch.device("cpu"), torch.float32)
+    flat = torch.ones(2, 3, 32, 32)
+    flat[:, :, :8] = -1
+    exact = copy.deepcopy(critic).double()(flat.double())
+    for laid_out in (flat, flat.contiguous(memory_format=torch.channels_last)):
+        torch.testing.assert_close(critic(laid_out).double(), exact, atol=1e-4, rtol=0)
