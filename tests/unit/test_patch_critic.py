@@ -82,11 +82,12 @@ def test_impossible_shapes_are_refused():
 
 
 def test_a_score_does_not_depend_on_the_order_of_channels_in_memory():
-    """Over areas of one colour a CPU's group normalisation would lose digits in the other order."""
+    """Over areas of one colour a CPU's group normalisation loses digits in the other order."""
     critic = made().requires_grad_(False)
+    for weight in critic.parameters():
+        weight.mul_(5)  # as large as training makes them: in that order scores are .001 off
     learners.place(critic, torch.device("cpu"), torch.float32)
-    flat = torch.ones(2, 3, 32, 32)
-    flat[:, :, :8] = -1
+    flat = torch.ones(2, 3, 256, 256)
     exact = copy.deepcopy(critic).double()(flat.double())
     for laid_out in (flat, flat.contiguous(memory_format=torch.channels_last)):
-        torch.testing.assert_close(critic(laid_out).double(), exact, atol=1e-4, rtol=0)
+        torch.testing.assert_close(critic(laid_out).double(), exact, atol=2e-4, rtol=0)
