@@ -26,7 +26,7 @@ NARROW = [("tiny", settings) for family, settings in KINDS if family == "tiny"]
 def agree(one, other, tolerance: float = 0.0) -> bool:
     """Whether two networks encode and decode alike."""
     x = pictures()
-    z = one.encode(x)
+    z = one.encode(x).contiguous()  # in another order of memory CPUs round otherwise
     return torch.allclose(other.encode(x), z, atol=tolerance, rtol=0) and torch.allclose(
         other.decode(z), one.decode(z), atol=tolerance, rtol=0
     )
