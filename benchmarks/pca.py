@@ -29,6 +29,16 @@ from comfy_genart_nodes.training.pictures import write_array
 from comfy_genart_nodes.vae.likeness import psnr
 
 
+def divided(folder: Path, side: int, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures to learn from and those kept apart, uint8 `[n, 3, side, side]`, as of a run's."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "pictures.npy"
+        write_array(open_folder(folder), side, path)
+        pictures = np.load(path)
+    places = held_out(len(pictures), wanted, seed=0)
+    return np.delete(pictures, places, axis=0), pictures[places]
+
+
 def pca_psnrs(train: np.ndarray, apart: np.ndarray, numbers: Sequence[int]) -> list[float]:
     """PSNR in dB of pictures kept apart, for each number of components fitted on the others.
 
@@ -62,12 +72,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=391)
     parser.add_argument("--numbers", type=int, nargs="+", default=[64, 128, 256, 512])
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "pictures.npy"
-        write_array(open_folder(arguments.folder), arguments.side, path)
-        pictures = np.load(path)
-    places = held_out(len(pictures), arguments.held_out, seed=0)
-    train, apart = np.delete(pictures, places, axis=0), pictures[places]
+    train, apart = divided(arguments.folder, arguments.side, arguments.held_out)
     print(f"{len(train)} pictures of {arguments.side}x{arguments.side}, {len(apart)} kept apart")
     print("numbers  PSNR (dB)")
     for count, value in zip(

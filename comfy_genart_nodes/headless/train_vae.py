@@ -23,6 +23,7 @@ HELP: Mapping[str, str] = {
     "width": "channels of the layers",
     "codes": "of the codebook",
     "decoder_only": "the encoder stays as the parent has it",
+    "optimiser": "adam, or muon, which moves the matrices between layers and learns sooner",
     "pixel": "how pixels are compared: l1 or l2",
     "kl": "weight of the divergence from a normal distribution",
     "perceptual": "weight of the distance of features; 0 needs no package",

@@ -1,15 +1,20 @@
 """Networks that learn, their optimisers and averages, and all of that as tensors by name."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from .run_config import RunConfig
+from .team import Team
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
 """Of weights, by precision; "bf16" computes in it, and "fp64" compares ways of computing."""
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+EMA_RAMP_UP = 0.05
+"""The moving average is never longer than this part of the run so far."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +23,77 @@ class Optimiser:
 
     Attributes:
         name: by which its moments are kept.
-        adam: the optimiser.
+        method: the optimiser.
         learning: what it moves, by name.
+        rate: its first learning rate.
     """
 
     name: str
-    adam: torch.optim.Optimizer
+    method: torch.optim.Optimizer
     learning: Mapping[str, nn.Parameter]
+    rate: float
+
+    def learn(self, team: Team) -> None:
+        """Take a step along the gradients of the whole batch."""
+        team.sum([p.grad for p in self.learning.values() if p.grad is not None])
+        self.method.step()
+        self.method.zero_grad()
+
+
+class Learning(ABC):
+    """What learns, step by step, whatever kind of network it is.
+
+    Attributes:
+        config: the run's settings.
+        device: where it computes.
+        dtype: of its weights.
+        team: the processes that train together.
+        networks: by the names that their tensors begin with.
+        optimisers: of those that learn.
+        step: how many steps it has taken.
+        rate_factor: times its first learning rate.
+    """
+
+    config: RunConfig
+    device: torch.device
+    dtype: torch.dtype
+    team: Team
+    networks: Mapping[str, nn.Module]
+    optimisers: Sequence[Optimiser]
+    step: int
+    rate_factor: float
+
+    @abstractmethod
+    def own_tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint must hold besides networks and moments, by name."""
+
+    def slow_down(self, factor: float) -> None:
+        """Let the networks learn at so many times their first rate."""
+        self.rate_factor = factor
+        for optimiser in self.optimisers:
+            for group in optimiser.method.param_groups:
+                group["lr"] = optimiser.rate * factor
+
+    def forget(self) -> None:
+        """Let go of what an unfinished step has gathered."""
+        for optimiser in self.optimisers:
+            optimiser.method.zero_grad()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a checkpoint must hold, by name."""
+        return self.own_tensors() | tensors(self.networks, self.optimisers)
+
+    @property
+    def astray(self) -> bool:
+        """Whether anything in the state is not a number."""
+        return not all(bool(t.isfinite().all()) for t in self.tensors().values())
+
+    def follow(self, average: nn.Module, trained: nn.Module) -> None:
+        """Move an averaged network towards the trained one, after a step."""
+        half_life = self.config.ema_kimg * 1000
+        if self.config.parent is None:  # else the average is good from the start
+            half_life = min(half_life, self.step * self.config.batch * EMA_RAMP_UP)
+        move_average(average, trained, half_life, self.config.batch)
 
 
 def adam(
@@ -80,7 +149,7 @@ def tensors(
     }
     for optimiser in optimisers:
         for name, parameter in optimiser.learning.items():
-            for key, value in optimiser.adam.state[parameter].items():
+            for key, value in optimiser.method.state[parameter].items():
                 found[f"{optimiser.name}.{key}.{name}"] = value
     return found
 
@@ -94,12 +163,11 @@ def restore(
     for prefix, network in networks.items():
         network.load_state_dict(_below(stored, prefix))
     for optimiser in optimisers:
-        moments = _below(stored, optimiser.name)
-        optimiser.adam.state.clear()
-        for name, parameter in optimiser.learning.items() if moments else ():  # it has not begun
-            optimiser.adam.state[parameter] = {
-                key: _like(moments[f"{key}.{name}"], parameter) for key in _MOMENTS
-            }
+        optimiser.method.state.clear()
+        for name, value in _below(stored, optimiser.name).items():  # none where it has not begun
+            key, _, owner = name.partition(".")
+            parameter = optimiser.learning[owner]
+            optimiser.method.state[parameter][key] = _like(value, parameter)
 
 
 def _like(value: Tensor, parameter: nn.Parameter) -> Tensor:

@@ -18,7 +18,7 @@ from . import ada, learners, losses
 from .augment import augment
 from .config import TrainConfig
 from .draws import Draws
-from .learners import DTYPES, Optimiser
+from .learners import DTYPES, Learning, Optimiser
 from .log import Report, note
 from .order import Order, shown
 from .parents import Parent
@@ -30,10 +30,9 @@ from .team import Team
 PENALTY_EVERY = {"logistic": 16, "minimax": 16, "hinge": 16, "r3gan": 1}
 PATHS_EVERY = 4  # likewise, of path lengths
 ADAPT_EVERY = 4  # steps, of ADA's p
-EMA_RAMP_UP = 0.05  # the moving average is never longer than this part of the run so far
 
 
-class Training:
+class Training(Learning):
     """The networks of a run, their optimisers, and one step of them.
 
     Args:
@@ -46,6 +45,8 @@ class Training:
         team: the processes that train together.
         parent: what the run goes on from.
     """
+
+    config: TrainConfig
 
     def __init__(
         self,
@@ -82,12 +83,14 @@ class Training:
         self.learning = list(learning.values())
         self.d.requires_grad_(False)
         rate, betas = config.rate * self.players.pace, self.players.betas
-        self.adam_g = learners.adam(list(self.g.parameters()), rate, betas)
-        self.adam_d = learners.adam(self.learning, config.rate, betas)
+        generating = dict(self.g.named_parameters())
         self.networks = {"g": self.g, "g_ema": self.g_ema, "d": self.d}
-        self.optimisers = [
-            Optimiser("adam_g", self.adam_g, dict(self.g.named_parameters())),
-            Optimiser("adam_d", self.adam_d, learning),
+        self.adam_g, self.adam_d = self.optimisers = [
+            Optimiser(name, learners.adam([*moved.values()], pace, betas), moved, pace)
+            for name, moved, pace in (
+                ("adam_g", generating, rate),
+                ("adam_d", learning, config.rate),
+            )
         ]
         self.order = Order(len(pictures), config.seed, left_out)
 
@@ -105,24 +108,16 @@ class Training:
         report = {**self._teach_d(), **self._teach_g()}
         self._kept = None
         self.step += 1
-        self._average()
+        self.follow(self.g_ema, self.g)
         self.team.sum(list(report.values()))
         if self.config.ada_target is not None:
             self._adapt(report)
         return report
 
-    def slow_down(self, factor: float) -> None:
-        """Let both networks learn at so many times their first rate."""
-        self.rate_factor = factor
-        for adam, pace in ((self.adam_g, self.players.pace), (self.adam_d, 1.0)):
-            for group in adam.param_groups:
-                group["lr"] = self.config.rate * pace * factor
-
     def forget(self) -> None:
         """Let go of what an unfinished step has gathered."""
         self._kept = None
-        for adam in (self.adam_g, self.adam_d):
-            adam.zero_grad()
+        super().forget()
 
     def _teach_d(self) -> Report:
         learners.switch(self.learning, True)
@@ -131,7 +126,7 @@ class Training:
         self.team.sum([w_mean, *statistics])
         neighbour_norm.remember(self.g, statistics)
         self.g.track(w_mean[None])
-        self._learn(self.adam_d)
+        self.adam_d.learn(self.team)
         self.players.settle()
         return report
 
@@ -158,7 +153,7 @@ class Training:
         if self._evens_paths:
             self.team.sum([path_mean])
         self.path_mean = path_mean
-        self._learn(self.adam_g)
+        self.adam_g.learn(self.team)
         return report
 
     @property
@@ -186,13 +181,6 @@ class Training:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
-
-    def _learn(self, adam: torch.optim.Optimizer) -> None:
-        """One step along the gradients of the whole batch."""
-        parameters = [p for group in adam.param_groups for p in group["params"]]
-        self.team.sum([p.grad for p in parameters if p.grad is not None])
-        adam.step()
-        adam.zero_grad()
 
     def _augment(self, pictures: list[Tensor], draws: Draws, purpose: str) -> list[Tensor]:
         if self.config.ada_target is not None:
@@ -303,22 +291,9 @@ class Training:
         pictures, classes = self._real(draws)
         return self.players.score(self._augment(pictures, draws, "augment rival"), classes)
 
-    def _average(self) -> None:
-        """Move the averaged generator towards the trained one."""
-        half_life = self.config.ema_kimg * 1000
-        if self.config.parent is None:  # else the average is good from the start
-            half_life = min(half_life, self.step * self.config.batch * EMA_RAMP_UP)
-        learners.move_average(self.g_ema, self.g, half_life, self.config.batch)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything that a checkpoint must hold, by name."""
-        own = {"path_mean": self.path_mean, "ada": self.ada}
-        return own | learners.tensors(self.networks, self.optimisers)
-
-    @property
-    def astray(self) -> bool:
-        """Whether anything in the state is not a number."""
-        return not all(bool(t.isfinite().all()) for t in self.tensors().values())
+    def own_tensors(self) -> dict[str, Tensor]:
+        """The mean of path lengths, and ADA's state."""
+        return {"path_mean": self.path_mean, "ada": self.ada}
 
     def restore(self, tensors: dict[str, Tensor], step: int) -> None:
         """Take up copies of the state that `tensors` gave after a step."""

@@ -8,6 +8,7 @@ from .run_config import RunConfig
 
 MODELS = ("tiny", "kl", "vq", "fsq", "vector")
 PIXELS = ("l1", "l2")
+OPTIMISERS = ("adam", "muon")
 FINE_TUNE = "fine-tune"
 _LEAST = {
     "latent_channels": 1,
@@ -35,6 +36,7 @@ class VAEConfig(RunConfig):
         width: channels of its layers.
         codes: of the codebook.
         decoder_only: the encoder stays as the parent has it, so that latents stay compatible.
+        optimiser: "adam", or "muon" for the matrices between layers (`muon.py`): it learns sooner.
         pixel: how pictures are compared pixel by pixel, "l1" or "l2".
         kl: weight of the divergence from a normal distribution, in nats a picture over the numbers
             that a picture has: beside the mean over pixels it weighs as in the sum of both.
@@ -55,6 +57,7 @@ class VAEConfig(RunConfig):
     width: int = 64
     codes: int = 1024
     decoder_only: bool = False
+    optimiser: str = "adam"
     pixel: str = "l1"
     kl: float = 1e-6
     perceptual: float = 1.0
@@ -66,6 +69,7 @@ class VAEConfig(RunConfig):
         super().__post_init__()
         check_choice("model", self.model, MODELS)
         check_choice("pixel", self.pixel, PIXELS)
+        check_choice("optimiser", self.optimiser, OPTIMISERS)
         self._check_least(_LEAST)
         for name, most in _MOST.items():
             if getattr(self, name) > most:
@@ -117,8 +121,10 @@ class VAEConfig(RunConfig):
         )
 
 
+_SOON: dict[str, Any] = {"optimiser": "muon", "rate": 0.0015}
+
 RECIPES: dict[str, dict[str, Any]] = {
-    "tiny": {},
+    "tiny": _SOON,
     "kl": {"model": "kl", "rate": 0.0001, "batch": 8},
     "beta": {
         "model": "vector",
@@ -128,10 +134,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         "perceptual": 0.0,
         "adversarial": 0.0,
         "batch": 32,
-        "rate": 0.0005,
+        **_SOON,
     },
-    "vq": {"model": "vq", "kl": 0.0},
-    "fsq": {"model": "fsq", "kl": 0.0},
+    "vq": {"model": "vq", "kl": 0.0, **_SOON},
+    "fsq": {"model": "fsq", "kl": 0.0, **_SOON},
     FINE_TUNE: {"decoder_only": True, "kl": 0.0, "rate": 0.0001, "ema_kimg": 2.0, "batch": 8},
 }
 """A small VAE that ComfyUI loads without this pack; the larger one of latent diffusion; a vector a

@@ -15,9 +15,9 @@ from ..gan.networks.layers import initialise
 from ..vae.files import LoadedVAE
 from ..vae.networks.autoencoder import Autoencoder, Coded
 from ..vae.networks.families import build
-from . import learners
+from . import learners, muon
 from .draws import Draws, generator
-from .learners import DTYPES, Optimiser
+from .learners import DTYPES, Learning, Optimiser
 from .log import Report, note
 from .order import Order, shown
 from .patch_critic import PatchCritic
@@ -30,13 +30,13 @@ from .vae_losses import adaptive_weight, eq_views, hinge, kl_share, pixel_loss, 
 
 BETAS = (0.5, 0.9)  # as latent diffusion's first stages are trained with a critic
 CALM_BETAS = (0.9, 0.99)  # without one
-EMA_RAMP_UP = 0.05  # the moving average is never longer than this part of the run so far
+CRITIC = "adam_critic"
 MEMORY = 0.99  # of the statistics of latents, a step
 
 _MEAN, _SQUARE, _KL, _WEIGHT = range(4)  # rows of the statistics of latents
 
 
-class VAETraining:
+class VAETraining(Learning):
     """The networks of a run, their optimisers, and one step of them.
 
     Args:
@@ -52,6 +52,8 @@ class VAETraining:
         vae: the network that learns.
         average: its moving average, which is what a run is worth.
     """
+
+    config: VAEConfig
 
     def __init__(
         self,
@@ -80,28 +82,34 @@ class VAETraining:
             self.networks["critic"] = self.critic
         for network in self.networks.values():
             learners.place(network, device, self.dtype)
-        self.optimisers = list(self._optimisers())
+        self.optimisers = self._optimisers()
         self.adversarial_weight = torch.zeros([], device=device, dtype=self.dtype)
         self.statistics = torch.zeros(4, self.vae.channels, device=device, dtype=self.dtype)
         self.order = Order(len(pictures), config.seed, left_out)
 
-    def _optimisers(self) -> "Sequence[Optimiser]":
-        """One of the VAE, or of its decoder alone, and one of the critic."""
+    def _optimisers(self) -> list[Optimiser]:
+        """Those of the VAE, or of its decoder alone, and the critic's."""
         learning = dict(self.vae.named_parameters())
         if self.config.decoder_only:
             decoders = set(self.vae.decoder_parameters())
             learning = {name: p for name, p in learning.items() if p in decoders}
         self.vae.requires_grad_(False)
         learners.switch(learning.values(), True)
+        by_muon = self.config.optimiser == "muon"
+        inner = {name: p for name, p in learning.items() if by_muon and muon.takes(p)}
+        others = {name: p for name, p in learning.items() if name not in inner}
+        made = [self._adam("adam_vae", others)]
+        if inner:
+            rate = self.config.rate
+            made.append(Optimiser("muon_vae", muon.Muon(inner.values(), rate), inner, rate))
+        if self.critic is not None:
+            made.append(self._adam(CRITIC, dict(self.critic.named_parameters())))
+        return made
+
+    def _adam(self, name: str, learning: dict[str, nn.Parameter]) -> Optimiser:
         betas = CALM_BETAS if self.critic is None else BETAS
         rate = self.config.rate
-        made = [Optimiser("adam_vae", learners.adam([*learning.values()], rate, betas), learning)]
-        if self.critic is not None:
-            judging = dict(self.critic.named_parameters())
-            made.append(
-                Optimiser("adam_critic", learners.adam([*judging.values()], rate, betas), judging)
-            )
-        return made
+        return Optimiser(name, learners.adam([*learning.values()], rate, betas), learning, rate)
 
     @property
     def judged(self) -> bool:
@@ -120,27 +128,15 @@ class VAETraining:
         report, pulls, statistics, raw = patiently(self, self._gather)
         self.team.sum([*report.values(), pulls, statistics, raw])
         for optimiser in self.optimisers:
-            if optimiser.name == "adam_vae" or self.judged:
-                self._learn(optimiser)
+            if optimiser.name != CRITIC or self.judged:
+                optimiser.learn(self.team)
         self._keep_codes(raw)
         self.statistics = MEMORY * self.statistics + (1 - MEMORY) * statistics
         if self.judged:
             self.adversarial_weight = adaptive_weight(*pulls)
         self.step += 1
-        self._average()
+        self.follow(self.average, self.vae)
         return report
-
-    def slow_down(self, factor: float) -> None:
-        """Let the networks learn at so many times their first rate."""
-        self.rate_factor = factor
-        for optimiser in self.optimisers:
-            for group in optimiser.adam.param_groups:
-                group["lr"] = self.config.rate * factor
-
-    def forget(self) -> None:
-        """Let go of what an unfinished step has gathered."""
-        for optimiser in self.optimisers:
-            optimiser.adam.zero_grad()
 
     def _gather(self) -> tuple[Report, Tensor, Tensor, Tensor]:
         """All gradients; what was like what, who pulls how (`_persuade`), statistics of latents.
@@ -278,29 +274,9 @@ class VAETraining:
             drawn = generator(self.config.seed, self.step, "codes")
             self.vae.upkeep(Coded(raw, raw, raw=raw), drawn)
 
-    def _learn(self, optimiser: Optimiser) -> None:
-        """One step along the gradients of the whole batch."""
-        found = [p.grad for p in optimiser.learning.values() if p.grad is not None]
-        self.team.sum(found)
-        optimiser.adam.step()
-        optimiser.adam.zero_grad()
-
-    def _average(self) -> None:
-        """Move the averaged network towards the trained one."""
-        half_life = self.config.ema_kimg * 1000
-        if self.config.parent is None:  # else the average is good from the start
-            half_life = min(half_life, self.step * self.config.batch * EMA_RAMP_UP)
-        learners.move_average(self.average, self.vae, half_life, self.config.batch)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything that a checkpoint must hold, by name."""
-        own = {"adversarial_weight": self.adversarial_weight, "statistics": self.statistics}
-        return own | learners.tensors(self.networks, self.optimisers)
-
-    @property
-    def astray(self) -> bool:
-        """Whether anything in the state is not a number."""
-        return not all(bool(t.isfinite().all()) for t in self.tensors().values())
+    def own_tensors(self) -> dict[str, Tensor]:
+        """The critic's weight, and the statistics of latents."""
+        return {"adversarial_weight": self.adversarial_weight, "statistics": self.statistics}
 
     def restore(self, tensors: dict[str, Tensor], step: int) -> None:
         """Take up copies of the state that `tensors` gave after a step."""
