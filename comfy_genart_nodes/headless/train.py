@@ -7,12 +7,16 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..errors import GenartError
 from . import train_gan, train_vae
 from .runs import add_base, runs_of
 from .train_settings import Kind, add_settings, option
 from .train_told import Teller, beginning
+
+if TYPE_CHECKING:
+    from ..training.lineage import Parent
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,18 +26,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     train = subparsers.add_parser("train", help="train a network on a folder of pictures")
     kinds = train.add_subparsers(required=True, metavar="KIND")
-    gan = _add_kind(kinds, "gan", "a GAN", train_gan)
+    gan = _add_kind(kinds, "a GAN", train_gan)
     add_settings(gan, TrainConfig, recipes.RECIPES, train_gan.HELP)
-    vae = _add_kind(kinds, "vae", "a VAE", train_vae)
+    vae = _add_kind(kinds, "a VAE", train_vae)
     add_settings(vae, vae_config.VAEConfig, vae_config.RECIPES, train_vae.HELP)
 
 
 def _add_kind(
-    kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, kind: Kind
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser], what: str, kind: Kind
 ) -> argparse.ArgumentParser:
     """Add the command for a kind of network, without its settings."""
     parser = kinds.add_parser(
-        name,
+        kind.KIND,
         help=what,
         description=f"Train {what} on a folder or zip file of pictures. Ctrl-C writes a checkpoint "
         "and stops; the same command goes on. Only stop rules, and how often and how many "
@@ -52,8 +56,8 @@ def _add_kind(
         dest="parent",
         type=Path,
         metavar="FILE|RUN_FOLDER",
-        help=f"go on from this {name.upper()} (of any family), or from the newest checkpoint of "
-        "this run: its shapes take the place of the settings'",
+        help=f"go on from this {kind.KIND.upper()} (of any family), or from the newest checkpoint "
+        "of this run: its shapes take the place of the settings'",
     )
     parser.add_argument("--run", required=True, metavar="NAME", help="name of the run")
     add_base(parser)
@@ -113,18 +117,41 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
     kind: Kind = args.kind
     pictures = open_pictures(args.data) if args.data else None
     given = {name: getattr(args, name) for name in kind.HELP if hasattr(args, name)}
-    config, told = kind.settle(args, given, pictures, begun(runs, args.run))
+    recipe, told = args.recipe, f"recipe: {args.recipe}"
+    known = begun(runs, args.run)
+    if recipe == "auto" and known and known.KIND == kind.KIND:  # what nobody names stays as it is
+        recipe, told = known.recipe, f"recipe: {known.recipe}, as it began"
+        given = {name: getattr(known, name) for name in (*kind.HELP, "parent")} | given
+    elif recipe == "auto":
+        recipe, told, given = kind.automatic(args, given, pictures)
     run = prepare(
         runs,
         args.run,
         pictures,
-        config,
+        kind.settings(recipe, given),
         args.device,
         args.threads,
-        parent=kind.open_parent(args.parent) if args.parent else None,
+        parent=_parent(kind, args.parent) if args.parent else None,
         called={name: option(name) for name in kind.HELP},
     )
     print(beginning(run, pictures, told), flush=True)
+
+
+def _parent(kind: Kind, path: Path) -> Parent:
+    """The network in a file, or in a run's newest checkpoint that can be read.
+
+    Raises:
+        GenartError: when there is none of this kind.
+    """
+    from ..training.reached import newest
+    from ..training.run_folder import RunFolder
+
+    if not path.is_dir():
+        return kind.open_file(path)
+    found = newest(path)
+    if RunFolder(path).config.KIND != kind.KIND:
+        raise GenartError(f"The run in {path} trains no {kind.KIND.upper()}: go on from another.")
+    return found
 
 
 def _nothing(event: dict[str, Any]) -> None:

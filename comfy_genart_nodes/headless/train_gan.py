@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GenartError
 from .train_settings import COMMON
 
 if TYPE_CHECKING:
     from ..gan.checkpoint import LoadedGAN
     from ..training.config import TrainConfig
     from ..training.picture_sets import PictureSet
-    from ..training.run_config import RunConfig
 
+KIND = "gan"
 HELP: Mapping[str, str] = {
     **COMMON,
     "family": "of the generator: stylegan2, fastgan or dcgan",
@@ -34,47 +33,33 @@ HELP: Mapping[str, str] = {
 }
 
 
-def settle(
-    args: argparse.Namespace,
-    given: dict[str, Any],
-    pictures: PictureSet | None,
-    known: RunConfig | None,
-) -> tuple[TrainConfig, str]:
-    """The run's settings, and a line that says what was chosen."""
+def automatic(
+    args: argparse.Namespace, given: dict[str, Any], pictures: PictureSet | None
+) -> tuple[str, str, dict[str, Any]]:
+    """As of `Kind`: by how many pictures there are, and how much memory."""
     from ..training import recipes
     from ..training.config import TrainConfig
 
-    recipe, told = args.recipe, f"recipe: {args.recipe}"
-    if recipe == "auto" and isinstance(known, TrainConfig):  # what nobody names stays as it is
-        recipe = known.recipe
-        told = f"recipe: {recipe}, as it began"
-        given = {name: getattr(known, name) for name in (*HELP, "parent")} | given
-    elif recipe == "auto":
-        side, count = given.get("resolution", TrainConfig.resolution), len(pictures or ())
-        parent, classes = args.parent is not None, given.get("classes", False)
-        recipe, narrow = recipes.automatic(count, side, parent, _memory(args.device), classes)
-        narrow = None if given.get("channel_base") else narrow
-        given = {"channel_base": narrow} | given
-        told = recipes.told(recipe, count, parent, narrow)
-    return recipes.settings(recipe, **given), told
+    side, count = given.get("resolution", TrainConfig.resolution), len(pictures or ())
+    parent, classes = args.parent is not None, given.get("classes", False)
+    recipe, narrow = recipes.automatic(count, side, parent, _memory(args.device), classes)
+    narrow = None if given.get("channel_base") else narrow
+    told = recipes.told(recipe, count, parent, narrow)
+    return recipe, told, {"channel_base": narrow} | given
 
 
-def open_parent(path: Path) -> LoadedGAN:
-    """The GAN of a file, or of a run's newest checkpoint that can be read.
+def settings(recipe: str, given: dict[str, Any]) -> TrainConfig:
+    """As of `Kind`."""
+    from ..training import recipes
 
-    Raises:
-        GenartError: when there is none.
-    """
-    from ..gan.checkpoint import LoadedGAN
+    return recipes.settings(recipe, **given)
+
+
+def open_file(path: Path) -> LoadedGAN:
+    """As of `Kind`."""
     from ..gan.formats.opening import open_gan
-    from ..training.reached import newest
 
-    if not path.is_dir():
-        return open_gan(path)
-    found = newest(path)
-    if not isinstance(found, LoadedGAN):
-        raise GenartError(f"The run in {path} trains no GAN: go on from another.")
-    return found
+    return open_gan(path)
 
 
 def _memory(name: str) -> int | None:

@@ -50,27 +50,27 @@ _TYPES: dict[str, type] = {
 class Kind(Protocol):
     """What the command knows of a kind of network (a module of it is one)."""
 
+    KIND: str
+    """As runs of it say (`RunConfig.KIND`)."""
     HELP: Mapping[str, str]
     """Settings that may be given, and what they mean."""
 
-    def settle(
-        self,
-        args: argparse.Namespace,
-        given: dict[str, Any],
-        pictures: PictureSet | None,
-        known: RunConfig | None,
-    ) -> tuple[RunConfig, str]:
-        """The run's settings, and a line that says what was chosen.
+    def automatic(
+        self, args: argparse.Namespace, given: dict[str, Any], pictures: PictureSet | None
+    ) -> tuple[str, str, dict[str, Any]]:
+        """The recipe for a new run, a line that says so, and the settings with it.
 
         Args:
             args: of the command.
             given: settings that the person gave.
             pictures: what to train on, if that was named.
-            known: the settings of the run of that name, where it has begun.
         """
 
-    def open_parent(self, path: Path) -> Parent:
-        """The network in a file, or in the newest checkpoint of a run's folder."""
+    def settings(self, recipe: str, given: dict[str, Any]) -> RunConfig:
+        """A run's settings: those of a recipe, but for those given."""
+
+    def open_file(self, path: Path) -> Parent:
+        """The network in a file."""
 
 
 def add_settings(

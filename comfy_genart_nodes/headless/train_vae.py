@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GenartError
 from .train_settings import COMMON
 
 if TYPE_CHECKING:
     from ..training.picture_sets import PictureSet
-    from ..training.run_config import RunConfig
     from ..training.vae_config import VAEConfig
     from ..vae.files import LoadedVAE
 
+KIND = "vae"
 HELP: Mapping[str, str] = {
     **COMMON,
     "model": "tiny, kl, vq, fsq or vector",
@@ -33,38 +32,25 @@ HELP: Mapping[str, str] = {
 }
 
 
-def settle(
-    args: argparse.Namespace,
-    given: dict[str, Any],
-    pictures: PictureSet | None,
-    known: RunConfig | None,
-) -> tuple[VAEConfig, str]:
-    """The run's settings, and a line that says what was chosen."""
-    from ..training.vae_config import FINE_TUNE, VAEConfig, vae_settings
+def automatic(
+    args: argparse.Namespace, given: dict[str, Any], pictures: PictureSet | None
+) -> tuple[str, str, dict[str, Any]]:
+    """As of `Kind`: a VAE to go on from learns to draw anew."""
+    from ..training.vae_config import FINE_TUNE
 
-    recipe, told = args.recipe, f"recipe: {args.recipe}"
-    if recipe == "auto" and isinstance(known, VAEConfig):  # what nobody names stays as it is
-        recipe = known.recipe
-        told = f"recipe: {recipe}, as it began"
-        given = {name: getattr(known, name) for name in (*HELP, "parent")} | given
-    elif recipe == "auto":
-        recipe = FINE_TUNE if args.parent else "tiny"
-        told = f"recipe: {recipe}"
-    return vae_settings(recipe, **given), told
+    recipe = FINE_TUNE if args.parent else "tiny"
+    return recipe, f"recipe: {recipe}", given
 
 
-def open_parent(path: Path) -> LoadedVAE:
-    """The VAE of a file, or of a run's newest checkpoint that can be read.
+def settings(recipe: str, given: dict[str, Any]) -> VAEConfig:
+    """As of `Kind`."""
+    from ..training.vae_config import vae_settings
 
-    Raises:
-        GenartError: when there is none.
-    """
-    from ..training.reached import newest
-    from ..vae.files import LoadedVAE, load_vae
+    return vae_settings(recipe, **given)
 
-    if not path.is_dir():
-        return load_vae(path)
-    found = newest(path)
-    if not isinstance(found, LoadedVAE):
-        raise GenartError(f"The run in {path} trains no VAE: go on from another.")
-    return found
+
+def open_file(path: Path) -> LoadedVAE:
+    """As of `Kind`."""
+    from ..vae.files import load_vae
+
+    return load_vae(path)

@@ -4,7 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..host.schema import field
+from ..host import sockets
+from ..host.schema import field, seed_field
 from ..training.run_config import FITS, RunConfig
 
 PRECISIONS = ["auto", "fp32", "bf16"]
@@ -44,6 +45,16 @@ def amount(name: str, tooltip: str, default: float, high: float, **keywords: Any
     )
 
 
+def dataset_field() -> io.Input:
+    """The pictures."""
+    return field(
+        sockets.Dataset,
+        "dataset",
+        "The pictures to learn from. A run that has begun keeps its own and goes on without them.",
+        optional=True,
+    )
+
+
 def name_field(default: str) -> io.Input:
     """The run's name."""
     return field(
@@ -54,31 +65,42 @@ def name_field(default: str) -> io.Input:
     )
 
 
-def kimg_field() -> io.Input:
-    """When the run ends."""
-    return field(
-        io.Float,
-        "kimg",
-        "When to stop: after the network saw so many thousand pictures. Raise it to go on with "
-        "a finished run.",
-        default=500.0,
-        min=0.001,
-        max=100000.0,
-        step=10.0,
-        round=0.001,
-    )
+def pace_fields() -> list[io.Input]:
+    """When the run ends, pictures a step, and the seed."""
+    return [
+        field(
+            io.Float,
+            "kimg",
+            "When to stop: after the network saw so many thousand pictures. Raise it to go on with "
+            "a finished run.",
+            default=500.0,
+            min=0.001,
+            max=100000.0,
+            step=10.0,
+            round=0.001,
+        ),
+        field(
+            io.Int,
+            "batch_size",
+            "Pictures a step; 0 takes the recipe's. Where memory is short the trainer works on a "
+            "batch in parts by itself.",
+            default=0,
+            min=0,
+            max=1024,
+        ),
+        seed_field("Decides everything random in the run.", control=False),
+    ]
 
 
-def batch_field() -> io.Input:
-    """Pictures a step."""
-    return field(
-        io.Int,
-        "batch_size",
-        "Pictures a step; 0 takes the recipe's. Where memory is short the trainer works on a "
-        "batch in parts by itself.",
-        default=0,
-        min=0,
-        max=1024,
+def rate_field() -> io.Input:
+    """The learning rate."""
+    return amount(
+        "learning_rate",
+        "How far each step goes; 0 takes the recipe's. Too high, and pictures fall apart.",
+        0.0,
+        0.1,
+        step=0.0001,
+        round=0.000001,
     )
 
 

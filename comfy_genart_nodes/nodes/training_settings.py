@@ -6,21 +6,21 @@ from comfy_api.latest import io
 
 from ..errors import GenartError, check_choice
 from ..host import sockets
-from ..host.schema import field, seed_field
+from ..host.schema import field
 from ..training import recipes
 from ..training.config import LOSSES, TrainConfig
 from .run_settings import (
     amount,
-    batch_field,
     common,
     end_fields,
     fit_fields,
     keeping_fields,
-    kimg_field,
     mirror_field,
     name_field,
     option,
+    pace_fields,
     precision_field,
+    rate_field,
     where_fields,
 )
 
@@ -51,9 +51,7 @@ def first_fields() -> list[io.Input]:
             max=1024,
             step=32,
         ),
-        kimg_field(),
-        batch_field(),
-        seed_field("Decides everything random in the run.", control=False),
+        *pace_fields(),
     ]
 
 
@@ -79,14 +77,7 @@ def _learning_fields() -> list[io.Input]:
             "begins from nothing. Set resolution to its own; its classes must be the pictures'.",
             optional=True,
         ),
-        amount(
-            "learning_rate",
-            "How far each step goes; 0 takes the recipe's. Too high, and pictures fall apart.",
-            0.0,
-            0.1,
-            step=0.0001,
-            round=0.000001,
-        ),
+        rate_field(),
         option(
             io.Combo,
             "loss",

@@ -5,18 +5,15 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..errors import check_choice
-from ..host import folders, memory, sockets
-from ..host.progress import Progress, show_text
+from ..host import folders, sockets
 from ..host.schema import result, schema, within_bounds
 from ..host.vae_object import loaded_of
-from ..training.beginning import prepare
 from ..training.picture_sets import PictureSet
 from ..training.run_folder import begun, runs_folder
 from ..training.vae_config import VAEConfig
-from .run_settings import CALLED, MODES, WAIT, complete
+from .run_settings import MODES, WAIT, complete, dataset_field
 from .runs import told_of, vae_of
-from .training import dataset_field, queued_again
-from .training_watch import carry_out
+from .training_watch import carry_out, queued_again
 from .vae_settings import first_fields, more_fields, settings
 
 
@@ -71,25 +68,12 @@ class TrainVAE(io.ComfyNode):
         """Begin the run or go on with it, wait for its end or not, and read what it reached."""
         check_choice("mode", mode, MODES)
         parent = None if base is None else loaded_of(base)
-        runs, count = runs_folder(folders.output_folder()), len(dataset) if dataset else 0
-        known = begun(runs, run_name)
+        known = begun(runs_folder(folders.output_folder()), run_name)
         config, told = settings(
             complete(more_fields(), chosen),
             parent and parent.hash,
             known if isinstance(known, VAEConfig) else None,
         )
-        show_text("Reading pictures")
-        run = prepare(
-            runs,
-            run_name,
-            dataset,
-            config,
-            memory.training_device(),
-            progress=Progress(count).at,
-            parent=parent,
-            processes=gpus,
-            called=CALLED,
-        )
-        found = carry_out(run, mode, told)
+        run, found = carry_out(run_name, dataset, config, parent, gpus, mode, told)
         picture, shown = told_of(run, found, told)
         return io.NodeOutput(vae_of(found), run, picture, ui=shown)

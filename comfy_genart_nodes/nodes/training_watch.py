@@ -1,4 +1,4 @@
-"""What nodes that train do: start the trainer, show what it does while they wait."""
+"""What nodes that train do: begin the run, start the trainer, show what it does meanwhile."""
 
 import time
 from collections.abc import Iterator
@@ -8,35 +8,78 @@ from typing import Any
 from PIL import Image
 
 from ..errors import GenartError
-from ..host import memory
+from ..host import folders, memory
 from ..host.progress import Progress, check_cancelled, show_text
+from ..training.beginning import prepare
 from ..training.history import spent_seconds
 from ..training.job import TrainerJob, start_in_background
+from ..training.lineage import Parent
+from ..training.picture_sets import PictureSet
 from ..training.reached import Reached, reached
-from ..training.run_folder import RunFolder
+from ..training.run_config import RunConfig
+from ..training.run_folder import RunFolder, begun, mark, runs_folder
 from ..training.status import ahead, done, incident, losses, measured, skipped
-from .run_settings import BACKGROUND
+from .run_settings import BACKGROUND, CALLED
 
 BEAT_SECONDS = 1.0
 
 
-def carry_out(run: RunFolder, mode: str, chosen: str) -> Reached | None:
-    """Train a run and wait for its end, or start it in the background; what it has reached.
+def queued_again(run_name: str | None, mode: str | None) -> str | float:
+    """Changes where a run's folder is gone, so that queueing again begins it anew.
+
+    In the background also with what was reached, so that queueing again brings it. What is
+    wired comes as None: anything may have changed.
+    """
+    runs = runs_folder(folders.output_folder())
+    if run_name is None or mode is None or begun(runs, run_name) is None:
+        return float("nan")
+    return mark(runs, run_name) if mode == BACKGROUND else ""
+
+
+def carry_out(
+    run_name: str,
+    dataset: PictureSet | None,
+    config: RunConfig,
+    parent: Parent | None,
+    gpus: int,
+    mode: str,
+    chosen: str,
+) -> tuple[RunFolder, Reached | None]:
+    """Begin a run or go on with it: wait for its end, or leave it in the background.
 
     Args:
-        run: the run.
+        run_name: its name.
+        dataset: the pictures; a run that has begun needs none.
+        config: its settings.
+        parent: the network that it goes on from, if any.
+        gpus: how many graphics cards train together.
         mode: of `MODES`.
         chosen: a line that says what was chosen for the person; "" for nothing.
 
+    Returns:
+        The run, and what it has reached.
+
     Raises:
         InterruptProcessingException: when the person pressed Cancel.
-        GenartError: when the training failed, or the run is being trained already.
+        GenartError: when the run cannot begin, the training failed, or it is under way already.
     """
+    show_text("Reading pictures")
+    run = prepare(
+        runs_folder(folders.output_folder()),
+        run_name,
+        dataset,
+        config,
+        memory.training_device(),
+        progress=Progress(len(dataset) if dataset else 0).at,
+        parent=parent,
+        processes=gpus,
+        called=CALLED,
+    )
     if mode == BACKGROUND:
         _in_background(run)
     else:
         _until_the_end(run, chosen)
-    return reached(run)
+    return run, reached(run)
 
 
 def _until_the_end(run: RunFolder, chosen: str) -> None:

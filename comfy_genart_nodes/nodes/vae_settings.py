@@ -6,20 +6,20 @@ from comfy_api.latest import io
 
 from ..errors import check_choice
 from ..evaluation.features import installed
-from ..host.schema import field, seed_field
+from ..host.schema import field
 from ..training.vae_config import FINE_TUNE, RECIPES, VAEConfig, vae_settings
 from .run_settings import (
     amount,
-    batch_field,
     common,
     end_fields,
     fit_fields,
     keeping_fields,
-    kimg_field,
     mirror_field,
     name_field,
     option,
+    pace_fields,
     precision_field,
+    rate_field,
     where_fields,
 )
 
@@ -51,9 +51,7 @@ def first_fields() -> list[io.Input]:
             max=1024,
             step=8,
         ),
-        kimg_field(),
-        batch_field(),
-        seed_field("Decides everything random in the run.", control=False),
+        *pace_fields(),
     ]
 
 
@@ -100,14 +98,7 @@ def _network_fields() -> list[io.Input]:
             max=512,
             step=8,
         ),
-        amount(
-            "learning_rate",
-            "How far each step goes; 0 takes the recipe's. Too high, and pictures fall apart.",
-            0.0,
-            0.1,
-            step=0.0001,
-            round=0.000001,
-        ),
+        rate_field(),
     ]
 
 

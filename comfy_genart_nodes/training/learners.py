@@ -33,9 +33,11 @@ class Optimiser:
     learning: Mapping[str, nn.Parameter]
     rate: float
 
-    def learn(self, team: Team) -> None:
-        """Take a step along the gradients of the whole batch."""
+    def learn(self, team: Team, pace: float) -> None:
+        """Take a step along the gradients of the whole batch, at so many times the first rate."""
         team.sum([p.grad for p in self.learning.values() if p.grad is not None])
+        for group in self.method.param_groups:
+            group["lr"] = self.rate * pace
         self.method.step()
         self.method.zero_grad()
 
@@ -70,9 +72,6 @@ class Learning(ABC):
     def slow_down(self, factor: float) -> None:
         """Let the networks learn at so many times their first rate."""
         self.rate_factor = factor
-        for optimiser in self.optimisers:
-            for group in optimiser.method.param_groups:
-                group["lr"] = optimiser.rate * factor
 
     def forget(self) -> None:
         """Let go of what an unfinished step has gathered."""

@@ -17,6 +17,8 @@ _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
 _LIKE_ADAM = 0.2
 """So many times the rate is an entry of Adam's steps (Liu et al. 2025): one rate does for both."""
 _FEWEST = 16
+_NOTHING = 1e-8
+"""Gradients so small tell nothing; made as long as others, they would be steps at random."""
 
 
 def takes(parameter: nn.Parameter) -> bool:
@@ -28,11 +30,11 @@ def orthogonal(matrices: Tensor) -> Tensor:
     """Matrices with the singular vectors of those given, and singular values near 1.
 
     Args:
-        matrices: `[n, rows, columns]`; one of zeros stays.
+        matrices: `[n, rows, columns]`; one of nearly nothing stays nearly nothing.
     """
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + torch.finfo(x.dtype).tiny)
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + _NOTHING)
     a, b, c = _POLYNOMIAL
     for _ in range(_ROUNDS):
         square = x @ x.mT

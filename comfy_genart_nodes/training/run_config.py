@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,7 +31,7 @@ _MORE_THAN_NOTHING = ("batch", "kimg", "rate", "ema_kimg", "checkpoint_kimg", "s
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(ABC):
     """The settings that every training run has.
 
     Attributes:
@@ -106,9 +107,9 @@ class RunConfig:
                 raise GenartError(f"{name} must be at least {bound}, not {value}.")
 
     @property
+    @abstractmethod
     def needs_features(self) -> bool:
         """Whether the run cannot do without ImageNet features."""
-        raise NotImplementedError
 
     @property
     def last_step(self) -> int:

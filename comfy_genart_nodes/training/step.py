@@ -126,7 +126,7 @@ class Training(Learning):
         self.team.sum([w_mean, *statistics])
         neighbour_norm.remember(self.g, statistics)
         self.g.track(w_mean[None])
-        self.adam_d.learn(self.team)
+        self.adam_d.learn(self.team, self.rate_factor)
         self.players.settle()
         return report
 
@@ -153,7 +153,7 @@ class Training(Learning):
         if self._evens_paths:
             self.team.sum([path_mean])
         self.path_mean = path_mean
-        self.adam_g.learn(self.team)
+        self.adam_g.learn(self.team, self.rate_factor)
         return report
 
     @property

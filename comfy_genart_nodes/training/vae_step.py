@@ -5,6 +5,7 @@ be divided into micro-batches and among processes.
 """
 
 import copy
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,6 +32,7 @@ from .vae_losses import adaptive_weight, eq_views, hinge, kl_share, pixel_loss, 
 BETAS = (0.5, 0.9)  # as latent diffusion's first stages are trained with a critic
 CALM_BETAS = (0.9, 0.99)  # without one
 CRITIC = "adam_critic"
+FULL_KIMG = 10.0  # at the first rate
 MEMORY = 0.99  # of the statistics of latents, a step
 
 _MEAN, _SQUARE, _KL, _WEIGHT = range(4)  # rows of the statistics of latents
@@ -117,6 +119,17 @@ class VAETraining(Learning):
         after = self.config.adversarial_after * 1000
         return self.critic is not None and self.step * self.config.batch >= after
 
+    @property
+    def pace(self) -> float:
+        """Times the first rate, at this step.
+
+        Muon's steps are as long when there is little left to learn: left so, they wear layers out
+        until nothing passes. They become shorter with the root of what was seen.
+        """
+        if self.config.optimiser != "muon":
+            return 1.0
+        return math.sqrt(min(FULL_KIMG * 1000 / (self.config.batch * max(self.step, 1)), 1.0))
+
     def advance(self) -> Report:
         """Take one step of both networks, which learn from the same pictures.
 
@@ -129,7 +142,7 @@ class VAETraining(Learning):
         self.team.sum([*report.values(), pulls, statistics, raw])
         for optimiser in self.optimisers:
             if optimiser.name != CRITIC or self.judged:
-                optimiser.learn(self.team)
+                optimiser.learn(self.team, self.rate_factor * self.pace)
         self._keep_codes(raw)
         self.statistics = MEMORY * self.statistics + (1 - MEMORY) * statistics
         if self.judged:
