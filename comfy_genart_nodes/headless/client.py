@@ -116,7 +116,14 @@ class Server:
 
     def outputs(self, prompt_id: str) -> dict[str, Any]:
         """What each node of a finished prompt reported; cached nodes too."""
-        return dict(self.get(f"/history/{prompt_id}").get(prompt_id, {}).get("outputs", {}))
+        return dict(self._history(prompt_id).get("outputs", {}))
+
+    def executed(self, prompt_id: str) -> set[str]:
+        """Which of a finished prompt's output nodes ComfyUI took: those it finds amiss it drops."""
+        return set(self._history(prompt_id).get("prompt", [None] * 4 + [()])[4])
+
+    def _history(self, prompt_id: str) -> dict[str, Any]:
+        return dict(self.get(f"/history/{prompt_id}").get(prompt_id, {}))
 
     def interrupt(self, prompt_id: str) -> None:
         """Take a prompt off the queue or stop it where it runs; nobody else's is touched."""

@@ -146,7 +146,8 @@ def run_workflow(
         say = _Speaker(
             path.stem + (f" seed {seeds[number - 1]} ({number}/{len(seeds)})" if seeds else "")
         )
-        reported = _reports(server, each, run_prompt(server, each, silence, say))
+        prompt_id = run_prompt(server, each, silence, say)
+        reported = _reports(server, each, prompt_id)
         made = delivery.take(server, each, reported)
         if text := told(each, reported, known):
             print(text, file=sys.stderr, flush=True)
@@ -154,7 +155,18 @@ def run_workflow(
         for file in made:
             print(file, flush=True)
         paths += made
+        if dropped := _dropped(each, known, server.executed(prompt_id)):
+            raise GenartError(
+                f"{path}: ComfyUI left out {dropped}, because an input there, or before it, is "
+                "missing or impossible: wire it or set it on the page; all else ran."
+            )
     return paths
+
+
+def _dropped(prompt: Prompt, known: dict[str, Any], executed: set[str]) -> str:
+    """The output nodes that ComfyUI did not run, by title; it says so on its log alone."""
+    wanted = [id_ for id_, node in prompt.items() if known[node["class_type"]]["output_node"]]
+    return ", ".join(title(prompt, id_, known) for id_ in wanted if id_ not in executed)
 
 
 class _Speaker:

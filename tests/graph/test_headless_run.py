@@ -169,6 +169,15 @@ def test_bad_input_is_one_sentence_that_names_it(genart, tmp_path, workflow, opt
     assert not list((tmp_path / "out").glob("*"))
 
 
+def test_an_output_that_comfyui_drops_is_named_and_the_others_come(genart, tmp_path):
+    absent = {"class_type": "LoadImageOutput", "inputs": {"image": "absent.png [output]"}}
+    lame = {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}}
+    named = {"_meta": {"title": "Of nothing"}}
+    code, _, stderr = end(genart(picture(**{"3": absent, "4": lame | named})))
+    assert code == 1 and "left out Of nothing" in stderr.splitlines()[-1]
+    assert len(contents(tmp_path / "out")) == 1
+
+
 def test_a_failing_node_is_named_with_its_error(genart):
     code, _, stderr = end(genart(slow(seconds=-1.0)))
     assert code == 1
