@@ -77,6 +77,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     gans.mkdir(parents=True)
     for asked, small in NETWORKS.items():
         shutil.copy(ROOT / "tests" / "fixtures" / "networks" / f"{small}.pkl", gans / asked)
-    comfyui = ComfyUI(provision(), (sys.executable,), base)
-    with running(comfyui) as started:
-        yield TestServer(started.url, base)
+    yield from started(base)
+
+
+@pytest.fixture(scope="session")
+def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """The same ComfyUI without the pack: that of somebody who is given a file."""
+    base = tmp_path_factory.mktemp("bare")
+    prepare_base(base)
+    for link in (base / "custom_nodes").iterdir():
+        link.unlink()
+    yield from started(base)
+
+
+def started(base: Path) -> Iterator[TestServer]:
+    """A ComfyUI on a base folder, for as long as it is wanted."""
+    with running(ComfyUI(provision(), (sys.executable,), base)) as server:
+        yield TestServer(server.url, base)

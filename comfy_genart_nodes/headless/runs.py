@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add `runs` and `stop` to the command."""
     runs = subparsers.add_parser(
         "runs",
-        help="list training runs: how far they are, whether they are at work, their last KID",
+        help="list training runs: how far they are, whether they are at work, their last score",
         description="List training runs, begun on the page or in a shell; those at work last come "
         "first.",
     )

@@ -33,6 +33,8 @@ def as_vae(vae: SocketVAE | LoadedVAE | Autoencoder) -> comfy.sd.VAE:
     made = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
     made.working_dtypes = [torch.float32] if vae.wide else [torch.bfloat16, torch.float32]
     made.vae_dtype = torch.float32 if vae.wide else mm.vae_dtype(made.device, made.working_dtypes)
+    if isinstance(vae, OwnVAE) and made.vae_dtype != torch.float32:
+        vae.keep_learned()
     made.first_stage_model = vae.to(made.vae_dtype)
     made.patcher = ModelPatcher(
         vae, load_device=made.device, offload_device=mm.vae_offload_device()
@@ -57,10 +59,11 @@ def loaded_of(vae: comfy.sd.VAE) -> LoadedVAE:
     Raises:
         GenartError: when it is of another kind.
     """
+    vae.throw_exception_if_invalid()
     model = vae.first_stage_model
     if not isinstance(model, OwnVAE):
         return from_weights(vae.get_sd(), "This VAE")
-    network = copy.deepcopy(model.network).to("cpu", torch.float32)
+    network = copy.deepcopy(model.learned).to("cpu", torch.float32)
     header = model.header or header_of(network, {})
     return LoadedVAE(network, header, fingerprint(network.family, network.state_dict()))
 

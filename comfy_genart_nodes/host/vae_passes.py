@@ -7,7 +7,6 @@ import comfy.model_management as mm
 import torch
 from torch import Tensor
 
-from ..errors import GenartError
 from ..vae.latent_spaces import check_family
 from ..vae.networks.vector import VectorVAE
 from ..vae.prior import Statistics, settled, statistics_of
@@ -16,6 +15,7 @@ from . import vae as in_strips
 from .progress import Progress
 
 STRIP_BYTES = 256 << 20
+"""Of the device, for what does not fit into its memory whole."""
 
 
 class Passes:
@@ -32,9 +32,7 @@ class Passes:
     """
 
     def __init__(self, vae: Any, total: int = 1) -> None:
-        vae.throw_exception_if_invalid()
-        if vae.latent_dim not in (2, 3) or vae.output_channels != 3:
-            raise GenartError("This VAE is not one of pictures: wire one that makes images.")
+        in_strips.check_pictures(vae)
         self.vae, self.films = vae, vae.latent_dim == 3
         self._progress, self._done = Progress(total), 0
 
@@ -70,14 +68,7 @@ class Passes:
         Raises:
             GenartError: when it is smaller than one place of the latents.
         """
-        cut = self.vae.vae_encode_crop_pixels(image[..., :3])
-        if cut.numel() == 0:
-            h, w = image.shape[1:3]
-            raise GenartError(
-                f"Pictures of {w}x{h} pixels are too small for this VAE, which works in steps of "
-                f"{self.factor}: scale them up."
-            )
-        return pictures_of(cut)
+        return pictures_of(in_strips.cropped(self.vae, image))
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures `[n, 3, h, w]` in -1..1 to the latents that VAE Encode makes of each."""
@@ -170,18 +161,6 @@ def pictures_of(image: Tensor) -> Tensor:
     """
     coloured = image.expand(*image.shape[:-1], 3) if image.shape[-1] == 1 else image[..., :3]
     return coloured.movedim(-1, 1).to(mm.intermediate_device(), torch.float32) * 2 - 1
-
-
-def latents_of(samples: dict[str, Any]) -> Tensor:
-    """What a LATENT of pictures holds, `[n, c, h, w]` or, of films, `[n, c, t, h, w]`.
-
-    Raises:
-        GenartError: when it is one of something else.
-    """
-    latents = samples["samples"]
-    if not isinstance(latents, Tensor) or latents.ndim not in (4, 5):
-        raise GenartError("These latents are not of pictures: wire those of VAE Encode.")
-    return latents
 
 
 def _joins(vae: Any) -> bool:

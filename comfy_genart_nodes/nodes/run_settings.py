@@ -4,6 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..errors import GenartError
 from ..host import sockets
 from ..host.schema import field, seed_field
 from ..training.run_config import FITS, RunConfig
@@ -234,8 +235,14 @@ def complete(fields: list[io.Input], chosen: dict[str, Any]) -> dict[str, Any]:
     return {each.id: getattr(each, "default", None) for each in fields} | chosen
 
 
-def common(chosen: dict[str, Any]) -> dict[str, Any]:
-    """The settings that these fields stand for, by the engine's names."""
+def common(chosen: dict[str, Any], score: str) -> dict[str, Any]:
+    """The settings that these fields stand for, by the engine's names.
+
+    Raises:
+        GenartError: when the run is to stop by a score that it does not measure.
+    """
+    if chosen["plateau"] and not chosen["measure_every"]:
+        raise GenartError(f"plateau watches the {score}: set measure_every too, or plateau to 0.")
     return {
         **{name: chosen[name] for name in _SAME},
         "sample_kimg": chosen["preview_every"],

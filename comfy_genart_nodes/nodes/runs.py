@@ -47,8 +47,8 @@ def _wire_field() -> io.Input:
     return field(
         sockets.Run,
         "run",
-        "Train GAN's run, in place of the name: this node then comes after the training, or after "
-        "its beginning in the background.",
+        "The run of a node that trains, in place of the name: this node then comes after the "
+        "training, or after its beginning in the background.",
         optional=True,
     )
 
@@ -59,7 +59,9 @@ def _named(run_name: str) -> str:
         return run_name
     names = run_names(_runs())
     if not names:
-        raise GenartError(f"There is no run in {_runs()} yet: begin one with Train GAN.")
+        raise GenartError(
+            f"There is no run in {_runs()} yet: begin one with Train GAN or Train VAE."
+        )
     return names[0]
 
 
@@ -157,7 +159,8 @@ class LoadRun(_OfRun):
                     io.Combo,
                     "which",
                     "newest: the last checkpoint that can be read. best: the one with the lowest "
-                    "KID, where the run measures it. step: the one at the step below.",
+                    "KID or the highest PSNR, where the run measures it. step: the one at the step "
+                    "below.",
                     options=list(WHICH),
                     default="newest",
                 ),
@@ -316,7 +319,7 @@ class StopRun(_OfRun):
             CATEGORY,
             description=(
                 "Asks a training run, in the background or in another program, to write a "
-                "checkpoint and end. Train GAN goes on with it at any time."
+                "checkpoint and end. The node that began it goes on with it at any time."
             ),
             search_aliases=["end training", "abort"],
             is_output_node=True,

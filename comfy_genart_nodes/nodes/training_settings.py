@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..errors import GenartError, check_choice
+from ..errors import check_choice
 from ..host import sockets
 from ..host.schema import field
 from ..training import recipes
@@ -61,8 +61,8 @@ def more_fields() -> list[io.Input]:
         *_learning_fields(),
         *_picture_fields(),
         *_network_fields(),
-        *keeping_fields("KID"),
-        *end_fields("KID"),
+        *keeping_fields(TrainConfig.SCORED),
+        *end_fields(TrainConfig.SCORED),
         *_measure_fields(),
         *where_fields(),
     ]
@@ -173,8 +173,6 @@ def settings(
     """
     for name, options in (("recipe", RECIPES), ("loss", [OWN_LOSS, *LOSSES])):
         check_choice(name, chosen[name], options)
-    if chosen["plateau"] and not chosen["measure_every"]:
-        raise GenartError("plateau watches the KID: set measure_every too, or plateau to 0.")
     recipe, told = chosen["recipe"], ""
     if recipe == AUTO and known:
         recipe, told = known.recipe, f"recipe: {known.recipe}, as it began"
@@ -200,4 +198,4 @@ def _given(chosen: dict[str, Any], parent: str | None) -> dict[str, Any]:
         "parent": (parent, None),
     }
     given = {name: value for name, (value, own) in recipes_own.items() if value != own}
-    return {**given, **common(chosen), "classes": chosen["classes"]}
+    return {**given, **common(chosen, TrainConfig.SCORED), "classes": chosen["classes"]}

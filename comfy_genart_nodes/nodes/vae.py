@@ -62,7 +62,8 @@ class DecodeSeamless(io.ComfyNode):
     @within_bounds
     def execute(cls, samples: dict[str, Any], vae: Any, memory: int) -> io.NodeOutput:
         """Decode."""
-        images, why = host.decode(vae, samples["samples"], memory * MEGABYTE)
+        host.check_pictures(vae)
+        images, why = host.decode(vae, host.latents_of(samples), memory * MEGABYTE)
         return io.NodeOutput(images, ui=say(why) if why else None)
 
 

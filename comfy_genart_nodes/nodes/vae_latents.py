@@ -9,8 +9,10 @@ from ..errors import GenartError, check_choice
 from ..host import images as host_images
 from ..host.progress import say
 from ..host.schema import field, result, schema, seed_field, within_bounds
-from ..host.vae_passes import Passes, latents_of
+from ..host.vae import latents_of
+from ..host.vae_passes import Passes
 from ..vae import attributes, prior, sheet, traversal
+from ..vae.latent_spaces import check_family
 
 CATEGORY = "genart/vae"
 OWN_PLACE, EVERYWHERE = "each place its own", "same everywhere"
@@ -289,6 +291,7 @@ class TraverseLatent(io.ComfyNode):
             )
         rows = min(dimensions, latents.shape[1])
         passes = Passes(vae, rows * (2 * each_side + 1))
+        check_family(latents, passes.channels, "VAE")
         known = passes.statistics()
         if known is None or (known.kl is None and len(latents) > 1):
             known = prior.measured(latents, WIRED)

@@ -8,7 +8,8 @@ from torch import Tensor
 from ..host import images as host_images
 from ..host.progress import say
 from ..host.schema import field, result, schema, within_bounds
-from ..host.vae_passes import Passes, latents_of
+from ..host.vae import latents_of
+from ..host.vae_passes import Passes
 from ..vae import preview
 
 CATEGORY = "genart/vae"

@@ -63,8 +63,8 @@ def more_fields() -> list[io.Input]:
         *fit_fields(),
         mirror_field(),
         precision_field(),
-        *keeping_fields("PSNR"),
-        *end_fields("PSNR"),
+        *keeping_fields(VAEConfig.SCORED),
+        *end_fields(VAEConfig.SCORED),
         *_measure_fields(),
         *where_fields(),
     ]
@@ -184,6 +184,8 @@ def settings(
         recipe = known.recipe if known else FINE_TUNE if parent else "tiny"
         told.append(f"recipe: {recipe}")
     given = _given(chosen, parent or (known and known.parent))
+    if known and known.recipe == recipe:  # the package may have come, or gone, since
+        given = {"perceptual": known.perceptual} | given
     wanted = given.get("perceptual", RECIPES[recipe].get("perceptual", VAEConfig.perceptual))
     if "perceptual" not in given and wanted and not installed():
         given["perceptual"] = 0.0
@@ -208,4 +210,4 @@ def _given(chosen: dict[str, Any], parent: str | None) -> dict[str, Any]:
         "parent": (parent, None),
     }
     given = {name: value for name, (value, own) in recipes_own.items() if value != own}
-    return {**given, **common(chosen), "eq": chosen["eq"]}
+    return {**given, **common(chosen, VAEConfig.SCORED), "eq": chosen["eq"]}

@@ -250,14 +250,15 @@ def _reopen(
         )
     if not config.held_out:
         config = replace(config, held_out=run.config.held_out)
-    config = settled(config, count, classes, kept(run, parent))
+    origin = kept(run, parent)
+    config = settled(config, count, classes, origin)
     changed = _unexplained(differences(run.config, config, called), run.config, config)
     if changed:
         raise GenartError(
             f"The run {run.path.name!r} was begun with {', '.join(changed)}: go on with the old "
             f"settings, or {another}."
         )
-    _check_team(config, kept(run), machine["device"], machine["processes"])
+    _check_team(config, origin, machine["device"], machine["processes"])
     places = {name: run.machine.get(name, 1) for name in PLACE}
     if (config, {name: machine[name] for name in PLACE}) != (run.config, places):
         try:

@@ -49,6 +49,7 @@ class TrainConfig(RunConfig):
 
     KIND: ClassVar[str] = "gan"
     SCORE: ClassVar[str] = "kid"
+    SCORED: ClassVar[str] = "KID"
 
     recipe: str = "stylegan2"
     family: str = "stylegan2"

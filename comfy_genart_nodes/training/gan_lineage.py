@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import GenartError
-from ..gan.checkpoint import LoadedDiscriminator, LoadedGAN
+from ..gan.checkpoint import LoadedDiscriminator, LoadedGAN, load_discriminator
 from . import parents
 from .config import TrainConfig
 from .players import check_players, group_of
@@ -30,8 +30,9 @@ class GANLineage:
     @classmethod
     def kept(cls, folder: Path, parent: LoadedGAN | None = None) -> "GANLineage":
         """That of the run in a folder, which may be asked to go on from another parent."""
-        known = parents.read(folder)
-        return cls(parent or parents.kept(folder), known.discriminator if known else None)
+        path = folder / parents.FILE
+        rival = load_discriminator(path) if path.is_file() else None
+        return cls(parent or parents.kept(folder), rival)
 
     def settled(self, config: TrainConfig, classes: int) -> TrainConfig:
         """Family and shapes are those of the parent, if there is one."""

@@ -32,8 +32,6 @@ class Perceptual:
         GenartError: the package with the weights is missing or damaged.
     """
 
-    name = f"{Features.name}, {STAGES} stages"
-
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.network = Features(device).network
         self.network.fold()

@@ -102,7 +102,7 @@ def _best(run: RunFolder) -> Reached | None:
             f"None of the checkpoints that {run.path.name!r} keeps was measured: choose the newest."
         )
     path = min(kept, key=measured.__getitem__)
-    return _read(run, path, f", {run.config.SCORE.upper()} {measured[path]:.3g}")
+    return _read(run, path, f", {run.config.scored(measured[path])}")
 
 
 def _read(run: RunFolder, path: Path, about: str = "") -> Reached:

@@ -48,7 +48,7 @@ class RunConfig(ABC):
         hours: ... or of training, resumed or not ...
         plateau_kimg: ... or after so many thousand pictures without a better `SCORE`; whichever
             comes first.
-        rate: Adam's learning rate.
+        rate: of learning, at first.
         ema_kimg: half-life of the moving average of what is trained.
         parent: hash of the network that the run began from, whose family and shapes it has; None
             where it began from nothing.
@@ -66,6 +66,8 @@ class RunConfig(ABC):
     """What is trained, as `run.json` says it."""
     SCORE: ClassVar[str]
     """The measure by which checkpoints are compared; less is better."""
+    SCORED: ClassVar[str]
+    """What people call it."""
 
     recipe: str
     resolution: int = 64
@@ -110,6 +112,10 @@ class RunConfig(ABC):
     @abstractmethod
     def needs_features(self) -> bool:
         """Whether the run cannot do without ImageNet features."""
+
+    def scored(self, value: float) -> str:
+        """A value of `SCORE` as people read it."""
+        return f"{self.SCORED} {value:.3g}"
 
     @property
     def last_step(self) -> int:

@@ -46,7 +46,7 @@ def standing(run: RunFolder) -> tuple[str, str, str]:
     """A run for a list: how far it is, its state, and the last of its scores, "" without any."""
     config, events = run.config, run.events()
     found = scores(events, config.SCORE)
-    last = f"{config.SCORE.upper()} {found[max(found)]:.3g}" if found else ""
+    last = config.scored(found[max(found)]) if found else ""
     return done(config, _seen(events)), _state(run, events), last
 
 
@@ -67,7 +67,7 @@ def until(config: RunConfig) -> str:
     if config.hours is not None:
         rules.append(f"{config.hours:g} h of training")
     if config.plateau_kimg is not None:
-        rules.append(f"{config.plateau_kimg:g} kimg without a better {config.SCORE.upper()}")
+        rules.append(f"{config.plateau_kimg:g} kimg without a better {config.SCORED}")
     more = ", whichever comes first" if len(rules) > 1 else ""
     return f"stops after {' or '.join(rules)}{more}"
 
@@ -139,11 +139,16 @@ def measured(event: dict[str, Any]) -> str:
     """Figures of an event "measures" in a line, the KID with its interval; "" for all others."""
     if event["event"] != "measures":
         return ""
-    words = [f"{name} {event[name]:.3g}" for name in _MEASURES if name in event]
+    words = [f"{name} {_figure(event[name])}" for name in _MEASURES if name in event]
     if "kid_low" in event:
         words[0] += f" ({event['kid_low']:.3g} to {event['kid_high']:.3g})"
     seen_by = f", by {event['backbone']}" if "backbone" in event else ""
     return f"{', '.join(words)}{seen_by}"
+
+
+def _figure(value: float) -> str:
+    """Counts as they are, measures in three digits."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"
 
 
 def losses(values: Mapping[str, float]) -> str:
@@ -189,7 +194,7 @@ def _losses(found: dict[str, Curve]) -> str:
 
 
 def _measures(found: dict[str, Curve]) -> str:
-    words = [f"{name} {found[name].values[-1]:.3g}" for name in _MEASURES if name in found]
+    words = [f"{name} {_figure(found[name].values[-1])}" for name in _MEASURES if name in found]
     for name, better in _BEST.items():
         if name in found:
             curve = found[name]

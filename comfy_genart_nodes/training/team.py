@@ -53,10 +53,10 @@ class Team:
         if self.size > 1 and total % step:
             below = total // step * step
             fitting = f"{below} or {below + step}" if below else f"{step}"
+            why = f", since every {group} pictures belong together" if group > 1 else ""
             raise GenartError(
-                f"A batch of {total} cannot be divided among {self.size} processes, since every "
-                f"{group} pictures belong together: choose a batch of {fitting}, or fewer "
-                "processes."
+                f"A batch of {total} cannot be divided among {self.size} processes{why}: choose a "
+                f"batch of {fitting}, or fewer processes."
             )
         each = total // self.size
         return range(self.rank * each, (self.rank + 1) * each)

@@ -1,5 +1,6 @@
 """What the training run of a VAE is: every setting, and those that go well together, by name."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,17 +11,8 @@ MODELS = ("tiny", "kl", "vq", "fsq", "vector")
 PIXELS = ("l1", "l2")
 OPTIMISERS = ("adam", "muon")
 FINE_TUNE = "fine-tune"
-_LEAST = {
-    "latent_channels": 1,
-    "width": 8,
-    "codes": 2,
-    "kl": 0,
-    "perceptual": 0,
-    "adversarial": 0,
-    "adversarial_after": 0,
-    "eq": 0,
-}
-_MOST = {"latent_channels": 512, "width": 512, "codes": 65536, "eq": 1}
+_LEAST = {"kl": 0, "perceptual": 0, "adversarial": 0, "adversarial_after": 0, "eq": 0}
+_SHAPES = {"latent_channels": (1, 512), "width": (8, 512), "codes": (2, 65536)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +41,7 @@ class VAEConfig(RunConfig):
 
     KIND: ClassVar[str] = "vae"
     SCORE: ClassVar[str] = "mse"
+    SCORED: ClassVar[str] = "PSNR"
 
     recipe: str = "tiny"
     rate: float = 0.0005
@@ -71,11 +64,22 @@ class VAEConfig(RunConfig):
         check_choice("pixel", self.pixel, PIXELS)
         check_choice("optimiser", self.optimiser, OPTIMISERS)
         self._check_least(_LEAST)
-        for name, most in _MOST.items():
+        if self.eq > 1:
+            raise GenartError(f"eq must be at most 1, not {self.eq}.")
+        if self.parent is None:  # which has a family and shapes of its own
+            self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        """Refuse a network that would be too large, or not for pictures of this side."""
+        self._check_least({name: least for name, (least, _) in _SHAPES.items()})
+        for name, (_, most) in _SHAPES.items():
             if getattr(self, name) > most:
                 raise GenartError(f"{name} must be at most {most}, not {getattr(self, name)}.")
-        if self.parent is None:  # which has a family and shapes of its own
-            self.check_side(self.factor)
+        self.check_side(self.factor)
+
+    def scored(self, value: float) -> str:
+        """The squared error as PSNR."""
+        return f"{self.SCORED} {-10 * math.log10(max(value, 1e-10)):.4g} dB"
 
     @property
     def needs_features(self) -> bool:

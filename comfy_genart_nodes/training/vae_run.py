@@ -102,7 +102,7 @@ class VAERun(VAETraining):
         return torch.cat([self.average.decode(self.average.encode(part)) for part in parts])
 
     def _invented(self, count: int) -> Tensor:
-        """Pictures of latents as the set's are, by chance: the same in every sheet."""
+        """Pictures of latents of N(0, 1), which training draws them to: the same in every sheet."""
         drawn = torch.randn(count, self.vae.channels, 1, 1, generator=_sheet_draws(self.config))
         return self.average.decode(drawn.to(self.device, self.dtype))
 

@@ -32,10 +32,10 @@ from .vae_losses import adaptive_weight, eq_views, hinge, kl_share, pixel_loss, 
 BETAS = (0.5, 0.9)  # as latent diffusion's first stages are trained with a critic
 CALM_BETAS = (0.9, 0.99)  # without one
 CRITIC = "adam_critic"
-FULL_KIMG = 10.0  # at the first rate
+FULL_KIMG = 2.0  # at the first rate
 MEMORY = 0.99  # of the statistics of latents, a step
 
-_MEAN, _SQUARE, _KL, _WEIGHT = range(4)  # rows of the statistics of latents
+_WEIGHT = 3  # the row of the statistics of latents that says how many pictures they are of
 
 
 class VAETraining(Learning):
@@ -98,7 +98,12 @@ class VAETraining(Learning):
         self.vae.requires_grad_(False)
         learners.switch(learning.values(), True)
         by_muon = self.config.optimiser == "muon"
-        inner = {name: p for name, p in learning.items() if by_muon and muon.takes(p)}
+        codebook = "bottleneck.codebook"  # a list of vectors, each for itself
+        inner = {
+            name: p
+            for name, p in learning.items()
+            if by_muon and muon.takes(p) and name != codebook
+        }
         others = {name: p for name, p in learning.items() if name not in inner}
         made = [self._adam("adam_vae", others)]
         if inner:
@@ -124,7 +129,7 @@ class VAETraining(Learning):
         """Times the first rate, at this step.
 
         Muon's steps are as long when there is little left to learn: left so, they wear layers out
-        until nothing passes. They become shorter with the root of what was seen.
+        until nothing passes. So all become shorter, with the root of what was seen.
         """
         if self.config.optimiser != "muon":
             return 1.0
@@ -168,7 +173,7 @@ class VAETraining(Learning):
                 coded = self._code(real, draws)
                 target, made = self._make(real, coded)
             statistics += share * _statistics(coded, self.dtype)
-            self._teach(target, made, coded, share, report, pulls)
+            self._teach(real, target, made, coded, share, report, pulls)
             if self.judged:
                 self._teach_critic(target, made.detach(), share, report)
             if len(raw) and coded.raw is not None:
@@ -205,19 +210,20 @@ class VAETraining(Learning):
     def _teach(
         self,
         real: Tensor,
+        target: Tensor,
         made: Tensor,
         coded: Coded,
         share: float,
         report: Report,
         pulls: Tensor,
     ) -> None:
-        """Gather the VAE's gradients."""
+        """Gather the VAE's gradients, from pictures, what is to be made of them and what is."""
         config = self.config
-        pixel = pixel_loss(config.pixel, made, real)
+        pixel = pixel_loss(config.pixel, made, target)
         rebuilt = pixel
         note(report, share, pixel=pixel)
         if self.perceptual is not None:
-            distance = self.perceptual(made, real).mean()
+            distance = self.perceptual(made, target).mean()
             note(report, share, features=distance)
             rebuilt = rebuilt + config.perceptual * distance
         other = self._regular(real, coded, share, report)
@@ -276,7 +282,7 @@ class VAETraining(Learning):
 
     def _room_for_codes(self) -> Tensor:
         """Room for what an encoder with a codebook gives for a batch; none for others."""
-        if self.vae.code_count is None or self.config.decoder_only:
+        if not self.vae.has_codebook or self.config.decoder_only:
             return self.statistics.new_zeros(0)
         side = self.config.resolution // self.vae.factor
         return self.statistics.new_zeros(self.config.batch, self.vae.channels, side, side)

@@ -1,5 +1,6 @@
 """One way to encode and decode, whatever class does it."""
 
+import copy
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -125,8 +126,8 @@ class SocketVAE(nn.Module, ABC):
     @contextmanager
     def _widened(self, dtype: torch.dtype) -> Iterator[None]:
         """In float32 for a while; half precision comes back as it was, bit by bit."""
-        self.float()
         try:
+            self.float()
             yield
         finally:
             self.to(dtype)
@@ -174,8 +175,18 @@ class OwnVAE(SocketVAE):
     def __init__(self, network: Autoencoder, header: Mapping[str, Any] | None = None) -> None:
         self.header = dict(header or {})
         self.latent_statistics: dict[str, list[float]] | None = self.header.get("latents")
+        self._learned: tuple[Autoencoder, ...] = ()
         layout = Layout(network.channels, network.factor)
         super().__init__(network, layout, Kind(numbers=network.numbers))
+
+    def keep_learned(self) -> None:
+        """Keep the weights as they are, before they are rounded to half precision."""
+        self._learned = (copy.deepcopy(self.network),)  # in a tuple: not a part that moves along
+
+    @property
+    def learned(self) -> Autoencoder:
+        """The network with the weights it came with."""
+        return self._learned[0] if self._learned else self.network
 
     def encoded(self, pictures: Tensor) -> Tensor:
         """As of `SocketVAE`."""

@@ -12,6 +12,11 @@ from typing import Any
 from ..errors import GenartError, shown
 
 CONFIG = "config.json"
+"""What diffusers calls it, beside the weights."""
+
+TINY = "AutoencoderTiny"
+"""The class whose files do not say whose latents they take."""
+
 _MOST_BYTES = 2**20
 _MOST_ENTRIES = 256
 _MOST_LAYERS = 64
@@ -150,10 +155,10 @@ def _check(content: dict[str, Any], name: str) -> None:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """A value, and all that lies in it."""
-    yield value
-    inside = value.values() if isinstance(value, dict) else value
-    if isinstance(inside, str) or not hasattr(inside, "__iter__"):
-        return
-    for each in inside:
-        yield from _parts(each)
+    """A value, and all that lies in it, however deep."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, (dict, list)):
+            waiting += part.values() if isinstance(part, dict) else part

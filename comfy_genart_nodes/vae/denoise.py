@@ -41,7 +41,7 @@ def denoise(
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros_like(pictures)
     for top, left in moves:
-        shown = pictures if fixed else _padded(pictures, factor, top, left)
+        shown = _padded(pictures, factor, top, left)
         if noise:
             draws = torch.randn(shown.shape, generator=generator)
             shown = (shown + 2 * noise * draws.to(shown)).clamp(-1, 1)

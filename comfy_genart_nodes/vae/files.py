@@ -153,6 +153,6 @@ def save_vae(path: Path, loaded: LoadedVAE, layout: str) -> None:
         write(path, {PREFIX + name: value for name, value in state.items()}, loaded.header)
     else:
         config, tensors = diffusers_tensors(loaded.network)
-        with written(path / CONFIG) as temporary:
-            temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         write(path / f"{STEM}.safetensors", tensors, loaded.header)
+        with written(path / CONFIG) as temporary:  # last: by it the folder is known
+            temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from ..errors import GenartError, shown
 from . import ldm_names, tiny_names
+from .config import TINY
 from .networks.autoencoder import Autoencoder
 from .networks.bottlenecks import Gauss
 from .networks.kl import CLASS, KLVAE, KLSpec
 from .networks.tiny import TinyVAE
 from .networks.vector import DOUBLING, WIDEST, VectorSpec, VectorVAE
+from .weights import todays_name
 
 _STOCK_WIDTHS = ((128, 256, 512, 512), (128, 256, 512))
 """Of the KL autoencoders that ComfyUI builds, whatever a file holds."""
@@ -63,7 +65,7 @@ def recognise(state: Mapping[str, Tensor], name: str) -> Recognised:
         ) from error
     except GenartError:
         raise
-    except (IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (IndexError, TypeError, ValueError, ArithmeticError) as error:
         raise GenartError(
             f"{name} holds tensors of shapes that no VAE has: download or save it again."
         ) from error
@@ -104,6 +106,8 @@ def _tiny(state: dict[str, Tensor], tool: str) -> Recognised:
 
 
 def _kl(state: dict[str, Tensor], tool: str) -> Recognised:
+    state = {todays_name(key): value for key, value in state.items()}
+    state["encoder.down_blocks.0.resnets.0.conv1.weight"]  # of half a VAE it is the one missing
     levels = _count(state, "encoder.down_blocks.{}.resnets.0.conv1.weight")
     widths = [
         len(state[f"encoder.down_blocks.{level}.resnets.0.conv1.weight"]) for level in range(levels)
@@ -177,7 +181,7 @@ def diffusers_tensors(network: Autoencoder) -> tuple[dict[str, Any], dict[str, T
     if isinstance(network, TinyVAE) and network.code_count is None:
         settings = tiny_names.diffusers_settings(network.spec)
         tensors = tiny_names.to_diffusers(network.state_dict())
-        return {"_class_name": "AutoencoderTiny", **settings}, tensors
+        return {"_class_name": TINY, **settings}, tensors
     raise GenartError(
         f"diffusers has no class for this VAE ({network.family}): save it in the layout 'own'."
     )

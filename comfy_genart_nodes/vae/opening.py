@@ -14,11 +14,9 @@ from torch import nn
 
 from ..errors import GenartError, shown
 from .adapter import Layout, PictureVAE, measured
-from .config import Config, find_config, read_config
+from .config import TINY, Config, find_config, read_config
 from .latent_spaces import ITSELF, SCALES, LatentSpace, Patches, Scaled
 from .weights import fill, fitted, read_weights, weight_files
-
-TINY = "AutoencoderTiny"
 
 
 def vae_files(path: Path) -> list[Path]:

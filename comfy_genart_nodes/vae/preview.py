@@ -45,10 +45,18 @@ def fit(latents: Tensor, pictures: Tensor) -> tuple[Factors, float]:
 
     Returns:
         The map, and the share of the colours' variance that it explains (1: all).
+
+    Raises:
+        GenartError: when something in them is no number.
     """
-    flat = _as_pictures(latents).double().cpu()
+    flat = _as_pictures(latents).cpu().double()
     places = (flat.shape[-2], flat.shape[-1])
-    colours = F.adaptive_avg_pool2d(pictures.float(), places).double().cpu()
+    colours = F.adaptive_avg_pool2d(pictures.float(), places).cpu().double()
+    if not bool(flat.isfinite().all()) or not bool(colours.isfinite().all()):
+        raise GenartError(
+            "These latents have values that are no numbers, which fit no factors: encode again, in "
+            "float32 (start ComfyUI with --fp32-vae)."
+        )
     x = _with_one(flat)
     y = colours.movedim(1, -1).reshape(-1, 3)
     # The one of least norm where there are fewer places than channels.
@@ -111,7 +119,7 @@ def shown(factors: Factors, latents: Tensor, scale: int) -> Tensor:
         )
     flat = _as_pictures(latents)
     n, _, h, w = flat.shape
-    colours = _with_one(flat.double().cpu()) @ factors.matrix
+    colours = _with_one(flat.cpu().double()) @ factors.matrix
     pictures = colours.float().reshape(n, h, w, 3).movedim(-1, 1)
     return pictures.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import GenartError
+from .latent_spaces import Scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,9 @@ def _scaled(module: Any) -> tuple[Tensor, Tensor] | None:
     """Mean and deviation of latents, as the scale and shift of a file have them."""
     if hasattr(module, "vae_scale") and hasattr(module, "vae_shift"):  # TAESD's layout
         return module.vae_shift.detach(), 1 / module.vae_scale.detach()
+    space = getattr(module, "space", None)
+    if isinstance(space, Scaled) and space != Scaled():
+        return torch.tensor(space.shift), torch.tensor(1 / space.scale)
     config = getattr(getattr(module, "network", None), "config", None)
     if not isinstance(config, Mapping):
         return None

@@ -71,7 +71,7 @@ def round_trip(rebuild: Rebuild, pictures: Tensor, trips: int) -> RoundTrip:
         trips: how many, at least one.
 
     Raises:
-        GenartError: when they come back in another size.
+        GenartError: when they come back in another size, or as no numbers.
     """
     now = rebuilt = rebuild(pictures)
     check_size(now, pictures)
@@ -85,7 +85,7 @@ def round_trip(rebuild: Rebuild, pictures: Tensor, trips: int) -> RoundTrip:
 
 
 def check_size(made: Tensor, pictures: Tensor) -> None:
-    """Refuse what came back in another size.
+    """Refuse what came back in another size, or as no numbers.
 
     Raises:
         GenartError: so.
@@ -95,6 +95,11 @@ def check_size(made: Tensor, pictures: Tensor) -> None:
         raise GenartError(
             f"This VAE gives back {w}x{h} pixels for {width}x{height}: it cannot be compared with "
             "what went in, so use one whose encoder and decoder go together."
+        )
+    if not bool(made.isfinite().all()):
+        raise GenartError(
+            "This VAE gives values that are no numbers, as some do in half precision: start "
+            "ComfyUI with --fp32-vae, or take another VAE or picture."
         )
 
 

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from . import layers_comfyui, layers_diffusers
 from .adapter import ran_over
+from .config import TINY
 from .latent_spaces import LatentSpace, Patches, Scaled
-from .layers import Layer, UnknownError, conv, listed, run
+from .layers import Layer, Places, UnknownError, conv, listed, run
 from .networks.tiny import TinyVAE
 from .strips import Change, Workshop
 
-_SURE = ("AutoencoderDC", "AutoencoderTiny", "VQModel")  # whose encoders give no distribution
+_SURE = ("AutoencoderDC", TINY, "VQModel")  # whose encoders give no distribution
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,14 @@ def encoder_of(model: nn.Module) -> Coder:
     name = type(vae).__name__
     if hasattr(vae, "taesd_encoder"):
         layers = listed(vae.taesd_encoder, layers_comfyui.sequence)
-        settle: Change = vae.bottleneck.settle if isinstance(vae, TinyVAE) else _as_is
-        return Coder(
-            name,
-            layers,
-            lambda x: x * 0.5 + 0.5,
-            lambda z: settle(z / _on(vae.vae_scale, z) + _on(vae.vae_shift, z)),
-        )
+
+        def travelling(z: Tensor) -> Tensor:
+            z = z / _on(vae.vae_scale, z) + _on(vae.vae_shift, z)
+            return vae.bottleneck.settle(z) if isinstance(vae, TinyVAE) else z
+
+        # The nearest of many codes is looked for in strips: it takes a number for each of them.
+        last = Places(travelling, numbers=getattr(vae, "code_count", None) or 0)
+        return Coder(name, [*layers, last], lambda x: x * 0.5 + 0.5, _as_is)
     names = layers_comfyui if hasattr(vae.encoder, "down") else layers_diffusers
     own = listed(vae.encoder, names.encoder)
     halves = 1 if name in _SURE else 2  # the mean, and the logarithm of the variance

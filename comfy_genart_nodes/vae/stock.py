@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .adapter import OwnVAE, PictureVAE, SocketVAE
+from .config import TINY
 from .latent_spaces import Scaled
 from .layouts import any_tensors
 from .tiny_names import from_diffusers
@@ -19,10 +20,10 @@ def stock_weights(vae: SocketVAE) -> dict[str, Tensor]:
     keep the names of diffusers.
     """
     if isinstance(vae, OwnVAE):
-        return any_tensors(vae.network)
+        return any_tensors(vae.learned)
     own: dict[str, Tensor] = vae.network.state_dict()
     space = vae.space if isinstance(vae, PictureVAE) else None
-    if vae.class_name != "AutoencoderTiny" or not isinstance(space, Scaled):
+    if vae.class_name != TINY or not isinstance(space, Scaled):
         return own
     scale, shift = torch.tensor(space.scale), torch.tensor(space.shift)
     return from_diffusers(own) | {"vae_scale": scale, "vae_shift": shift}

@@ -152,7 +152,7 @@ def change_places(
     Returns:
         The new map, or `made`.
     """
-    some = x[:, :, :2]
+    some = x[:, :, :2].to(shop.device)
     like = change(some)
     common = min(some.shape[2], like.shape[2])
     taken, given = some.shape[2] // common, like.shape[2] // common
@@ -184,7 +184,7 @@ def normaliser(x: Tensor, norm: nn.GroupNorm, shop: Workshop) -> Change:
     def work(top: int, bottom: int) -> None:
         nonlocal mean, squares, count
         part = x[0, :, top:bottom].to(shop.device, finer).reshape(groups, -1)
-        variance, middle = (v.double().cpu() for v in torch.var_mean(part, dim=1, correction=0))
+        variance, middle = (v.cpu().double() for v in torch.var_mean(part, dim=1, correction=0))
         size = part.shape[1]
         # Moments put together as Chan et al. (1979) do, which loses no digits to large means.
         apart = middle - mean
@@ -197,7 +197,7 @@ def normaliser(x: Tensor, norm: nn.GroupNorm, shop: Workshop) -> Change:
     scale = (squares / count + norm.eps).rsqrt().repeat_interleave(each)
     shift = -mean.repeat_interleave(each) * scale
     if norm.affine:
-        weight, bias = norm.weight.double().cpu(), norm.bias.double().cpu()
+        weight, bias = norm.weight.cpu().double(), norm.bias.cpu().double()
         scale, shift = scale * weight, shift * weight + bias
-    a, b = (v.to(shop.device, x.dtype)[None, :, None, None] for v in (scale, shift))
-    return lambda part: torch.addcmul(b, part, a)
+    a, b = (v.to(shop.device, finer)[None, :, None, None] for v in (scale, shift))
+    return lambda part: torch.addcmul(b, part.to(finer), a).to(part.dtype)

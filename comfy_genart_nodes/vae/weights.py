@@ -109,7 +109,7 @@ def fitted(found: dict[str, Tensor], wanted: nn.Module, what: str, name: str) ->
         GenartError: when tensors are missing, too many or of another shape.
     """
     shapes = {key: tuple(value.shape) for key, value in wanted.state_dict().items()}
-    state = {_today(key, shapes): value for key, value in found.items()}
+    state = {todays_name(key): value for key, value in found.items()}
     wrong = sorted(set(shapes.items()) ^ {(k, tuple(v.shape)) for k, v in state.items()})
     if not wrong:
         return state
@@ -124,12 +124,10 @@ def fitted(found: dict[str, Tensor], wanted: nn.Module, what: str, name: str) ->
     )
 
 
-def _today(key: str, wanted: dict[str, Any]) -> str:
-    """A tensor's name as today's diffusers calls it."""
+def todays_name(key: str) -> str:
+    """A tensor's name as today's diffusers calls it, of attention in a middle block."""
     for old, new in _RENAMED:
-        renamed = re.sub(rf"\.{old}\.(weight|bias)$", rf".{new}.\1", key)
-        if renamed != key and renamed in wanted:
-            return renamed
+        key = re.sub(rf"(\.attentions\.\d+)\.{old}\.(weight|bias)$", rf"\1.{new}.\2", key)
     return key
 
 

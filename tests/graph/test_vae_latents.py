@@ -182,7 +182,11 @@ def test_the_middle_of_every_row_is_the_picture(server):
 
 
 def test_a_traversal_needs_latents_of_its_vae_and_of_pictures(server):
-    for shape, says in (((1, 16, 4, 4), "16 channels"), ((1, 4, 3, 4, 4), "films")):
+    for shape, says in (
+        ((1, 16, 4, 4), "16 channels"),
+        ((1, 2, 4, 4), "2 channels"),
+        ((1, 4, 3, 4, 4), "films"),
+    ):
         graph = Graph()
         sheet = traversal(graph, random_vae(graph), latent(server, graph, draws(*shape)))
         assert says in refusal(server, graph, sheet).message

@@ -146,6 +146,23 @@ def test_one_of_another_kind_works_in_comfyuis_tiles_and_says_so(server, vaes, c
     assert text.startswith("This VAE") and text.endswith("It works in ComfyUI's tiles instead.")
 
 
+def test_films_larger_than_a_tile_come_back_whole(server, vaes):
+    graph = Graph()
+    vae = graph.node("GenartLoadDiffusersVAE", vae_name="vae/seamless/AutoencoderKLQwenImage")
+    noise = graph.node("GenartTestRandomLatents", shape="1,4,1,80,72")
+    made = graph.node("GenartDecodeSeamless", samples=noise, vae=vae, memory=SMALL)
+    back = graph.node("GenartEncodeSeamless", pixels=made, vae=vae, memory=SMALL)
+    assert told(server, graph, back, noise)[2] == "1x4x1x80x72"
+
+
+def test_what_is_smaller_than_a_place_is_refused(server):
+    graph = Graph()
+    vae = graph.node("GenartTestRandomVAE", layout="sd", exact=False)
+    picture = graph.node("EmptyImage", width=40, height=6, batch_size=1, color=255)
+    node = graph.node("GenartEncodeSeamless", pixels=picture, vae=vae, memory=SMALL)
+    assert "40x6 pixels are too small" in refusal(server, graph, node).message
+
+
 def test_a_vae_of_another_kind_works_in_comfyuis_tiles(server):
     graph = Graph()
     vae, noise, made = decoded(graph, "pixels", "1,3,64,64")

@@ -183,6 +183,19 @@ def test_a_decoder_learns_and_latents_stay(begin, trained):
     assert psnr(child.decode(latents), real) > psnr(old.decode(latents), real)
 
 
+def test_what_a_run_says_of_its_network_is_the_parents(begin, trained):
+    run = begin("vq", parent=trained, steps=1, width=64, latent_channels=16)
+    config = run.config
+    assert (config.model, config.width, config.latent_channels) == ("tiny", 16, 4)
+
+
+def test_a_vector_takes_pictures_of_one_side(begin):
+    run = begin("beta", "vectors", steps=1, resolution=16)
+    trainer.train(run.path, never)
+    with pytest.raises(GenartError, match="set resolution to 16"):
+        begin("beta", "other", parent=reached(run).network)
+
+
 def test_a_whole_vae_goes_on_too(begin, trained):
     run = begin("tiny", parent=trained, steps=1)
     trainer.train(run.path, never)
@@ -193,6 +206,7 @@ REFUSED = {
     "multiples of 8": ("tiny", {"resolution": 36}),
     "wire one into base": ("fine-tune", {}),
     "at most 1": ("tiny", {"eq": 2.0}),
+    "one place: set eq to 0": ("beta", {"eq": 0.5}),
     "fewer than a batch": ("tiny", {"batch": 64}),
 }
 

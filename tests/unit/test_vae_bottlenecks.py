@@ -231,3 +231,12 @@ def test_codes_are_the_same_in_other_precisions(dtype):
         other = copy.deepcopy(made).to(dtype)
         same = (other.indices(z.to(dtype)) == usual).float().mean()
         assert same > 0.97 and other.settle(z.to(dtype)).dtype is dtype
+
+
+@torch.no_grad()
+def test_what_is_no_number_stays_none():
+    """So that who asked can see it: a table has no place for it."""
+    z = numbers(1, 3, 4, 4)
+    z[0, 1, 2, 3] = float("nan")
+    for made in (Levels(3, (5, 4, 3)).settle(z), Levels(3, (5, 4, 3)).code(z, None).mean):
+        assert made.isnan().sum() == 1 and made[0, 1, 2, 3].isnan()

@@ -129,10 +129,18 @@ def test_settings_that_make_no_network_are_refused(folder, changes):
     refused(folder, "config.json")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", "[" * 10**5, '{"a": NaN', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "7", "[" * 10**5, "[" * 900 + "]" * 900, '{"a": NaN', "\x00"]
+)
 def test_a_config_that_is_none(folder, text):
     (folder / "config.json").write_text(text)
     refused(folder, "config.json is no config")
+
+
+def test_settings_may_lie_deep(folder):
+    deep = json.loads("[" * 900 + "]" * 900)
+    reconfigured(folder, norm_num_groups=deep)
+    refused(folder, "config.json")
 
 
 def test_no_config(folder):

@@ -9,6 +9,7 @@ from trained_vaes import network
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.vae import attributes, preview, prior, sheet, traversal
+from comfy_genart_nodes.vae.latent_spaces import Scaled
 
 
 def draws(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -122,8 +123,9 @@ class Taesd(nn.Module):
 
 
 class OfDiffusers(nn.Module):
-    def __init__(self, **config: object) -> None:
+    def __init__(self, space: Scaled | None = None, **config: object) -> None:
         super().__init__()
+        self.space = space
         self.network = nn.Module()
         self.network.config = config
 
@@ -134,6 +136,8 @@ class OfDiffusers(nn.Module):
         (Taesd(0.25, 0.5), [0.5, 0.5], [4.0, 4.0]),
         (OfDiffusers(scaling_factor=0.5), [0.0, 0.0], [2.0, 2.0]),
         (OfDiffusers(scaling_factor=0.5, shift_factor=0.1), [0.1, 0.1], [2.0, 2.0]),
+        # A tiny one works on a diffusion model's own latents, which its file does not say.
+        (OfDiffusers(Scaled(0.25, 0.5), scaling_factor=1.0), [0.5, 0.5], [4.0, 4.0]),
         (OfDiffusers(latents_mean=[1.0, 2.0], latents_std=[3.0, 4.0]), [1, 2], [3, 4]),
     ],
 )
@@ -256,6 +260,13 @@ def test_the_best_map_is_no_worse_than_the_mean_colour():
     latents, pictures = draws(3, 4, 5, 5), draws(3, 3, 40, 40, seed=1)
     _, explained = preview.fit(latents, pictures)
     assert 0 < explained < 0.5
+
+
+def test_latents_that_are_no_numbers_fit_nothing():
+    latents = draws(1, 4, 3, 3)
+    latents[0, 0, 0, 0] = float("nan")
+    with pytest.raises(GenartError, match="no numbers"):
+        preview.fit(latents, draws(1, 3, 24, 24))
 
 
 def test_fewer_places_than_channels_still_give_a_map():

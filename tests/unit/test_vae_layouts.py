@@ -132,6 +132,28 @@ class _Plain:
         return self.network.decode(z).sample
 
 
+def test_attention_as_diffusers_once_named_it_is_known():
+    network = small("kl", attention=True)
+    state = network.network.state_dict()
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    for new, name in old.items():
+        state = {key.replace(f".{new}.", f".{name}."): value for key, value in state.items()}
+    assert any(".proj_attn." in key for key in state)
+    assert agree(from_weights(state).network, network)
+
+
+def test_weights_outlive_half_precision():
+    """What is saved, or trained further, is what was learned: not what a card works with."""
+    network = small("tiny")
+    vae = OwnVAE(network)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    vae.keep_learned()
+    vae.to(torch.bfloat16)
+    for name, value in vae.learned.state_dict().items():
+        assert value.equal(before[name]), name
+    assert next(vae.network.parameters()).dtype is torch.bfloat16
+
+
 @pytest.mark.parametrize("around", [True, False])
 @pytest.mark.parametrize("attention", [True, False])
 def test_names_of_latent_diffusion_and_of_diffusers_tell_the_same(around, attention):

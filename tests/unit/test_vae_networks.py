@@ -27,6 +27,13 @@ def noise(network, count: int = 2) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(5))
 
 
+@pytest.mark.parametrize(("family", "settings"), KINDS)
+def test_the_layer_that_makes_pictures_is_the_decoders_last(family, settings):
+    """By its gradients a critic is weighed."""
+    kernels = [p for p in small(family, **settings).decoder_parameters() if p.ndim == 4]
+    assert kernels[-1].shape[0] == 3 or (family == "vector" and 3 in kernels[-1].shape[:2])
+
+
 @torch.no_grad()
 @pytest.mark.parametrize(("family", "settings"), KINDS)
 def test_pictures_become_latents_and_pictures_again(family, settings):

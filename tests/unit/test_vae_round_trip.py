@@ -230,3 +230,18 @@ def test_one_place_for_all_is_not_shifted():
 
     pictures = noise(1, 3, 16, 16)
     assert torch.allclose(denoise(whole, pictures, 16, 4, 0.0, 0), whole(pictures), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(5, 5), (20, 100), (100, 100)])
+def test_pictures_smaller_than_one_place_are_filled_up_to_it(size):
+    def whole(x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[-2:] == (128, 128)
+        return x
+
+    pictures = noise(1, 3, *size)
+    assert torch.equal(denoise(whole, pictures, 128, 2, 0.0, 0), pictures)
+
+
+def test_what_is_no_number_is_refused():
+    with pytest.raises(GenartError, match=r"no numbers.*--fp32-vae"):
+        round_trip(lambda x: x * float("nan"), noise(1, 3, 16, 16), 1)

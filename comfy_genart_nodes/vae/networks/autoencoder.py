@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...gan.networks.layers import at_least_single
+
 LEAST_LOGVAR, MOST_LOGVAR = -30.0, 20.0
 """What a log variance is held to, as latent diffusion holds it."""
 
@@ -26,7 +28,7 @@ class Coded:
         logvar: the logarithm of the variance, of a shape that expands to that of `mean`; None
             where codes are finite in number.
         cost: [] what a codebook learns from; None where there is none.
-        raw: [n, c, h, w] before the nearest code was taken; None where latents are drawn.
+        raw: [n, c, h, w] before the nearest vector of a codebook was taken; None without one.
     """
 
     latents: Tensor
@@ -50,6 +52,7 @@ def drawn(mean: Tensor, logvar: Tensor, noise: Tensor | None) -> Coded:
         logvar: of a shape that expands to it.
         noise: normal, like `mean`; None for none.
     """
+    mean, logvar = at_least_single(mean), at_least_single(logvar)  # nats are small differences
     logvar = logvar.clamp(LEAST_LOGVAR, MOST_LOGVAR)
     latents = mean if noise is None else mean + (logvar / 2).exp() * noise
     return Coded(latents, mean, logvar)
@@ -62,11 +65,13 @@ class Autoencoder(nn.Module, ABC):
         family: its name in files.
         spec: a frozen dataclass of all that decides its shapes.
         code_count: how many codes a place can have, where they are finite in number.
+        has_codebook: whether those are learned.
     """
 
     family: ClassVar[str]
     spec: Any
     code_count: int | None = None
+    has_codebook: bool = False
 
     @property
     @abstractmethod
@@ -106,7 +111,7 @@ class Autoencoder(nn.Module, ABC):
 
     @abstractmethod
     def decoder_parameters(self) -> list[nn.Parameter]:
-        """What a decoder learns whose latents stay as they are."""
+        """What a decoder learns whose latents stay; the layer that makes pictures comes last."""
 
     def indices(self, latents: Tensor) -> Tensor:
         """Which codes latents are, `[n, k, h, w]`, k of them a place: 0 to `code_count` - 1.

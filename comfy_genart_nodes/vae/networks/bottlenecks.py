@@ -169,7 +169,7 @@ class Levels(Bottleneck):
             mean = self._nearest(bounded)
             straight = torch.tanh(mean / LIMIT) + (bounded - bounded.detach())
             passing = LIMIT * torch.atanh(straight)
-            return Coded(mean + (passing - passing.detach()), mean, raw=z)
+            return Coded(mean + (passing - passing.detach()), mean)
 
     def settle(self, z: Tensor) -> Tensor:
         """The nearest levels."""
@@ -188,7 +188,8 @@ class Levels(Bottleneck):
     def _parts(self, bounded: Tensor) -> Tensor:
         """Which part of -1..1 each number is in, from 0."""
         counts = self.levels.repeat(self.repeats)[:, None, None]
-        return ((bounded + 1) / 2 * counts).floor().clamp(min=0).minimum(counts - 1).long()
+        parts = ((bounded + 1) / 2 * counts).floor().clamp(min=0).minimum(counts - 1)
+        return parts.nan_to_num().long()  # which is no place of a table
 
     @torch.no_grad()
     def _nearest(self, bounded: Tensor) -> Tensor:
@@ -197,4 +198,5 @@ class Levels(Bottleneck):
         middles = (2 * torch.arange(self.most, device=counts.device) + 1) / counts - 1
         table = LIMIT * torch.atanh(middles)  # [channels, most]
         rows = self.most * torch.arange(len(counts), device=counts.device)
-        return table.flatten()[self._parts(bounded) + rows[:, None, None]]
+        found = table.flatten()[self._parts(bounded) + rows[:, None, None]]
+        return torch.where(bounded.isnan(), bounded, found)

@@ -130,11 +130,9 @@ class KLVAE(Autoencoder):
         return made
 
     def decoder_parameters(self) -> list[nn.Parameter]:
-        """Those of the decoder, and of the convolution before it."""
-        found = list(self.network.decoder.parameters())
-        if self.spec.around:
-            found += self.network.post_quant_conv.parameters()
-        return found
+        """Those of the convolution before the decoder, where there is one, and of the decoder."""
+        before = list(self.network.post_quant_conv.parameters()) if self.spec.around else []
+        return [*before, *self.network.decoder.parameters()]
 
     def _moments(self, pictures: Tensor) -> Tensor:
         """Mean and log variance as channels."""

@@ -19,9 +19,11 @@ from .bottlenecks import LIMIT, Bottleneck, Codebook, Gauss, Levels
 from .drawing import dampen, draw_weights
 
 FACTOR = 8
+"""Pixels along a side for each place of the latents."""
 _STAGES = 3
 _MOST_CODES = 1 << 16
 BOTTLENECKS = ("gauss", "vq", "fsq")
+"""Of `TinySpec`."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ class TinyVAE(Autoencoder):
         self.taesd_decoder = _decoder(spec)
         self.bottleneck = _bottleneck(spec)
         self.code_count = self.bottleneck.code_count
+        self.has_codebook = isinstance(self.bottleneck, Codebook)
         self.register_buffer("vae_scale", torch.tensor(1.0))
         self.register_buffer("vae_shift", torch.tensor(0.0))
 
