@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {"stylegan3-t-ffhqu-256x256.pkl": "sg3t_64", "cifar10.pkl": "sg2_64_cond"}
 """Files that shared workflows ask a person for, and the small ones that stand in for them."""
 
-# Threads that wait for work sleep, here and in children: cores may be shared. Torch's import reads
-# it.
-os.environ |= {"GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "PASSIVE"}
+# Threads that wait for work soon sleep, here and in children: cores are shared with the server and
+# the browser. (At once asleep, trainings took a third longer.) Torch's import reads it.
+os.environ["GOMP_SPINCOUNT"] = "20000"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A suite that a shell started in the background ignores Ctrl-C; its children must not.
