@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
+from ..latent.sphere import lerp, slerp
 from .checkpoint import LoadedGAN
 from .latents import NO_SEED, GANLatent, to_w
 
@@ -57,11 +58,10 @@ def path(
     a, b, t = _steps(len(keys), frames, loop)
     tensor = keys.tensor
     moved = tensor.new_empty(frames, *tensor.shape[1:])
-    weight = t.reshape(-1, *[1] * (tensor.dim() - 1))
-    blend = slerp if mode == "slerp z" else torch.lerp
+    blend = slerp if mode == "slerp z" else lerp
     for i in range(0, frames, _CHUNK):
         part = slice(i, i + _CHUNK)
-        moved[part] = blend(tensor[a[part]], tensor[b[part]], weight[part])
+        moved[part] = blend(tensor[a[part]], tensor[b[part]], t[part])
     classes = None
     if keys.classes is not None:
         classes = torch.lerp(keys.classes[a], keys.classes[b], t[:, None])
@@ -79,20 +79,3 @@ def _steps(keys: int, frames: int, loop: bool) -> tuple[Tensor, Tensor, Tensor]:
     positions = positions / (frames if loop else max(frames - 1, 1))
     start = positions.floor().clamp(max=spans - 1 if not loop else spans).long()
     return start % keys, (start + 1) % keys, (positions - start).float()
-
-
-def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Great circle from a to b, `[n, d]`; the norm goes linearly. Exact at t = 0 and 1."""
-    norm_a, norm_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
-    unit_a, unit_b = a / norm_a.clamp(min=1e-12), b / norm_b.clamp(min=1e-12)
-    cosine = (unit_a * unit_b).sum(dim=1, keepdim=True).clamp(-1, 1)
-    angle = cosine.acos()
-    sine = angle.sin()
-    # Nearly parallel: the straight line is the limit. Opposite points have no one great circle;
-    # the line through the origin keeps the ends and is noticed nowhere else.
-    straight = sine < 1e-4
-    safe = torch.where(straight, torch.ones_like(sine), sine)
-    along_a = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / safe)
-    along_b = torch.where(straight, t, (t * angle).sin() / safe)
-    moved = (along_a * unit_a + along_b * unit_b) * torch.lerp(norm_a, norm_b, t)
-    return torch.where(t == 0, a, torch.where(t == 1, b, moved))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-ENGINE = ("gan", "vae", "training", "evaluation")
-KNOWN = {"gan": (), "evaluation": (), "vae": ("gan",)}  # which of the engine's rooms each may know
+ENGINE = ("latent", "gan", "vae", "training", "evaluation")
+KNOWN = {"latent": (), "gan": ("latent",), "evaluation": (), "vae": ("gan",)}
+"""Which of the engine's rooms each may know."""
 SERVER = ("comfy", "comfy_execution", "folder_paths", "server", "nodes", "execution")
 NEVER_ON_START = ("torch", "PIL", "numpy", "comfy", "comfy_api", "folder_paths")
 LINES = 420

@@ -1,0 +1,1 @@
+"""Interpolation and statistics of latents of any model: tensors whose first axis is samples."""
