@@ -79,9 +79,7 @@ def _check_eq(config: VAEConfig, factor: int) -> None:
 
 def _shapes(network: Autoencoder) -> dict[str, Any]:
     """What a run's settings say of the network that it goes on from."""
-    model = {"kl": "kl", "vector": "vector"}.get(network.family) or {"gauss": "tiny"}.get(
-        network.spec.bottleneck, network.spec.bottleneck
-    )
-    known: dict[str, Any] = {"model": model, "latent_channels": network.channels}
-    width = getattr(network.spec, "width", None)
-    return known | ({"width": width} if width else {"width": network.spec.widths[0]})
+    kind = getattr(network.spec, "bottleneck", network.family)
+    width = network.spec.widths[0] if network.family == "kl" else network.spec.width
+    model = "tiny" if kind == "gauss" else kind
+    return {"model": model, "latent_channels": network.channels, "width": width}
