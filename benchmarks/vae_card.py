@@ -75,6 +75,7 @@ def card(run: RunFolder, path: Path, figures: dict[str, Any], components: float)
     numbers = (side // factor) ** 2 * channels
     chosen = config.to_json() | {"kimg": kimg}
     options = " ".join(f"--{name.replace('_', '-')} {chosen[name]}" for name in GIVEN)
+    options += " --mirror" if config.mirror else ""
     count = len(data["pictures"])
     rows = {
         "pictures": f"{count} of npm `{PACKAGE}` {VERSION}, on white, {side}x{side}; "

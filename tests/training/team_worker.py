@@ -25,7 +25,7 @@ from comfy_genart_nodes.training.vae_step import VAETraining
 
 SMALL = {"batch": 16, "channel_base": 64, "channel_max": 8, "mirror": True}
 STYLEGAN2 = SMALL | {"resolution": 32, "channel_max": 4, "z_dim": 8, "w_dim": 8}
-VAES = {"batch": 16, "resolution": 32, "width": 8, "perceptual": 0.0, "mirror": True}
+VAES = {"batch": 16, "resolution": 32, "width": 16, "perceptual": 0.0, "mirror": True}
 OTHERS = SMALL | {"resolution": 64, "z_dim": 8}
 CONFIGS = {
     "stylegan2-ada": settings("stylegan2-ada", **STYLEGAN2),

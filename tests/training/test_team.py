@@ -65,11 +65,14 @@ def together(second, monkeypatch):
 
 
 def assert_same(one, two):
-    """float64: what is left is the order of sums, through some steps of Adam."""
+    """float64: what is left is the order of sums, through some steps of Adam and Muon.
+
+    Reports are float32: a hundred nats have a last digit of 8e-6.
+    """
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         there = two[name].to(tensor)  # counts of steps come back as what they are counts of
-        torch.testing.assert_close(there, tensor, atol=1e-6, rtol=0, msg=name)
+        torch.testing.assert_close(there, tensor, atol=1e-6, rtol=2e-7, msg=name)
 
 
 def test_two_processes_with_half_the_batch_each_reach_what_one_does(together):
