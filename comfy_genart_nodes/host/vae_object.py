@@ -99,5 +99,5 @@ def _to_pictures(image: Tensor) -> Tensor:
 
 
 def _to_image(pictures: Tensor) -> Tensor:
-    """The engine's -1..1 to ComfyUI's 0..1."""
-    return torch.clamp(pictures / 2 + 0.5, min=0.0, max=1.0)
+    """The engine's -1..1 to ComfyUI's 0..1, in place: from 0.33 on that is what it looks at."""
+    return pictures.div_(2).add_(0.5).clamp_(0.0, 1.0)
