@@ -2,9 +2,9 @@
 
     python benchmarks/optimisers.py FOLDER [--seconds 120] [--side 32] [--width 32]
 
-FOLDER as for `benchmarks/pca.py`. Each learns for so many seconds with the trainer's own steps, the
-rate its best of a few. PSNR is that of the averaged network on pictures kept apart, rounded to
-eight bits.
+FOLDER as for `benchmarks/pca.py`. Each learns for so many seconds with the trainer's own steps, at
+the rates below; --rate tries another for both. PSNR is that of the averaged network on pictures
+kept apart, rounded to eight bits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PLAIN = {"latent_channels": 16, "pixel": "l2", "perceptual": 0.0, "adversarial":
 
 
 def learned(
-    optimiser: str, train: np.ndarray, apart: np.ndarray, width: int, seconds: float
+    optimiser: str, train: np.ndarray, apart: np.ndarray, width: int, seconds: float, rate: float
 ) -> tuple[float, float]:
     """Thousand pictures seen in the time, and PSNR in dB."""
     config = vae_settings(
@@ -40,7 +40,7 @@ def learned(
         resolution=train.shape[-1],
         width=width,
         optimiser=optimiser,
-        rate=RATES[optimiser],
+        rate=rate,
     )
     training = VAETraining(config, train, torch.device("cpu"), "fp32")
     end = time.monotonic() + seconds
@@ -58,12 +58,14 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--held-out", type=int, default=391)
+    parser.add_argument("--rate", type=float)
     args = parser.parse_args()
     train, apart = divided(args.folder, args.side, args.held_out)
     print(f"{len(train)} pictures, {len(apart)} kept apart; {torch.get_num_threads()} threads")
     print("optimiser   kimg  PSNR (dB)")
-    for name in RATES:
-        kimg, psnr = learned(name, train, apart, args.width, args.seconds)
+    for name, usual in RATES.items():
+        rate = args.rate or usual
+        kimg, psnr = learned(name, train, apart, args.width, args.seconds, rate)
         print(f"{name:9} {kimg:6.1f}  {psnr:9.2f}", flush=True)
 
 

@@ -77,8 +77,9 @@ def slerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
     From or to a sample of zeros it is the straight line.
     """
     at = per_sample(t, a)
-    turned = at * per_sample(angles(a, b), a)
-    circle = turned.cos() * units(a) + turned.sin() * units(log(a, b))
+    tangent = log(a, b)
+    turned = at * per_sample(norms(tangent), a)
+    circle = turned.cos() * units(a) + turned.sin() * units(tangent)
     # A sample of zeros has no direction: the whole way has the other's.
     circle = torch.where(per_sample(norms(a), a) < _NOTHING, units(b), circle)
     circle = torch.where(per_sample(norms(b), a) < _NOTHING, units(a), circle)

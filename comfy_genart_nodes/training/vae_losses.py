@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import GenartError
 from .losses import LOSSES
 
 _NEVER_ZERO = 1e-4
@@ -81,15 +80,8 @@ def eq_views(latents: Tensor, pictures: Tensor, draws: torch.Generator) -> tuple
         latents: `[n, c, h, w]` of the pictures.
         pictures: `[n, 3, f h, f w]`.
         draws: from which turn and side are drawn.
-
-    Raises:
-        GenartError: where latents have one place only, and nothing that could be turned.
     """
     high, wide = latents.shape[2:]
-    if high * wide == 1:
-        raise GenartError(
-            "Latents that are one vector a picture cannot be turned or made smaller: set eq to 0."
-        )
     factor = pictures.shape[2] // high
     least = min(high, wide)
     smallest = max(1, round(least * _SMALLEST))
