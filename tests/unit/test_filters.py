@@ -61,3 +61,15 @@ def test_no_grid_on_a_flat_picture():
     weight = torch.ones(1, 2, 3, 3, dtype=torch.float64)
     made = filters.convolve_upsampled(flat, weight)[:, :, 4:-4, 4:-4]
     assert made.std() < 1e-12
+
+
+@pytest.mark.parametrize(("padding", "stride"), [(1, 1), (1, 2), (2, 1)])
+@pytest.mark.parametrize("sides", [(6, 8), (7, 9)])
+def test_gradients_of_any_order(sides, padding, stride):
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(2, 3, *sides, dtype=torch.float64, generator=generator, requires_grad=True)
+
+    def blurred(x):
+        return filters.blur(x, padding, gain=4.0, stride=stride)
+
+    assert torch.autograd.gradcheck(blurred, (x,)) and torch.autograd.gradgradcheck(blurred, (x,))

@@ -5,6 +5,9 @@ factor-2 step is filtered. None of the functions inserts zeros: the samples that
 multiplied. Borders are padded with zeros, as in the networks that others trained.
 """
 
+from functools import lru_cache
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,10 +26,63 @@ def blur(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -> Tensor:
         gain: factor on the result (4 where the input stands for a zero-inserted picture).
         stride: keep every stride-th sample of each axis.
     """
-    taps = torch.tensor(_TAPS, dtype=x.dtype, device=x.device)
-    kernel = torch.outer(taps, taps) * gain
-    weight = kernel.expand(x.shape[1], 1, 4, 4)
+    if torch.is_grad_enabled() and x.requires_grad and not torch.compiler.is_compiling():
+        return _Filter.apply(x, gain, stride, padding)
+    return _filtered(x, gain, stride, padding)
+
+
+def _filtered(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
+    weight = _kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
     return F.conv2d(x, weight, stride=stride, padding=padding, groups=x.shape[1])
+
+
+@lru_cache(maxsize=16)
+def _kernel(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Kept, since bringing it to a GPU at every use would make the CPU wait for that."""
+    with torch.inference_mode(False):
+        taps = torch.tensor(_TAPS, dtype=dtype)
+        return (torch.outer(taps, taps) * gain).to(device)
+
+
+class _Filter(torch.autograd.Function):
+    """`_filtered`, whose gradients of any order are filters too.
+
+    PyTorch's second gradient of a grouped convolution goes through the groups one by one, for a
+    kernel that wants no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
+        ctx.how, ctx.sides = (gain, stride, padding), x.shape[2:]
+        return _filtered(x, gain, stride, padding)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Spread.apply(slopes[0], *ctx.how, ctx.sides), None, None, None
+
+
+class _Spread(torch.autograd.Function):
+    """The transpose of `_Filter`: from what was filtered to pictures of these sides."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, gain: float, stride: int, padding: int, sides: torch.Size
+    ) -> Tensor:
+        ctx.how = (gain, stride, padding)
+        weight = _kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+        reached = [(side - 1) * stride - 2 * padding + 4 for side in x.shape[2:]]
+        return F.conv_transpose2d(
+            x,
+            weight,
+            stride=stride,
+            padding=padding,
+            output_padding=[side - end for side, end in zip(sides, reached, strict=True)],
+            groups=x.shape[1],
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return _Filter.apply(slopes[0], *ctx.how), None, None, None, None
 
 
 def upsample(x: Tensor) -> Tensor:
