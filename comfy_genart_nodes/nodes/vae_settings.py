@@ -135,6 +135,15 @@ def _loss_fields() -> list[io.Input]:
             1.0,
             step=0.05,
         ),
+        amount(
+            "augment",
+            "Pictures are turned, moved, resized and recoloured, each with this probability, so "
+            "that few of them teach the VAE to rebuild others, too. .15 suits a few thousand "
+            "pictures. 0 to 1.",
+            0.0,
+            1.0,
+            step=0.05,
+        ),
     ]
 
 
@@ -210,4 +219,4 @@ def _given(chosen: dict[str, Any], parent: str | None) -> dict[str, Any]:
         "parent": (parent, None),
     }
     given = {name: value for name, (value, own) in recipes_own.items() if value != own}
-    return {**given, **common(chosen, VAEConfig.SCORED), "eq": chosen["eq"]}
+    return {**given, **common(chosen, VAEConfig.SCORED), **{name: chosen[name] for name in ("eq", "augment")}}

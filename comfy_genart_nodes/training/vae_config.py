@@ -11,7 +11,7 @@ MODELS = ("tiny", "kl", "vq", "fsq", "vector")
 PIXELS = ("l1", "l2")
 OPTIMISERS = ("adam", "muon")
 FINE_TUNE = "fine-tune"
-_LEAST = {"kl": 0, "perceptual": 0, "adversarial": 0, "adversarial_after": 0, "eq": 0}
+_LEAST = {"kl": 0, "perceptual": 0, "adversarial": 0, "adversarial_after": 0}
 _SHAPES = {"latent_channels": (1, 512), "width": (8, 512), "codes": (2, 65536)}
 
 
@@ -37,6 +37,9 @@ class VAEConfig(RunConfig):
         adversarial_after: thousand pictures before the critic joins.
         eq: in so many of the steps the latents are turned and made smaller, and the pictures
             likewise (Kouzelis et al. 2025): 0 to 1.
+        augment: pictures are turned, moved, resized and recoloured, each kind of change with this
+            probability, as ADA changes what its discriminator sees: 0 to 1. What a VAE rebuilds of
+            few pictures it then rebuilds of others, too.
     """
 
     KIND: ClassVar[str] = "vae"
@@ -57,6 +60,7 @@ class VAEConfig(RunConfig):
     adversarial: float = 0.5
     adversarial_after: float = 50.0
     eq: float = 0.0
+    augment: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,8 +68,9 @@ class VAEConfig(RunConfig):
         check_choice("pixel", self.pixel, PIXELS)
         check_choice("optimiser", self.optimiser, OPTIMISERS)
         self._check_least(_LEAST)
-        if self.eq > 1:
-            raise GenartError(f"eq must be at most 1, not {self.eq}.")
+        for name in ("eq", "augment"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise GenartError(f"{name} must be from 0 to 1, not {getattr(self, name)}.")
         if self.parent is None:  # which has a family and shapes of its own
             self._check_shapes()
 

@@ -16,7 +16,7 @@ from ..gan.networks.layers import initialise
 from ..vae.files import LoadedVAE
 from ..vae.networks.autoencoder import Autoencoder, Coded
 from ..vae.networks.families import build
-from . import learners, muon
+from . import ada, learners, muon
 from .draws import Draws, generator
 from .learners import DTYPES, Learning, Optimiser
 from .log import Report, note
@@ -187,8 +187,9 @@ class VAETraining(Learning):
 
     def _shown(self, draws: Draws) -> Tensor:
         """Pictures of the set, `[n, 3, side, side]`."""
-        indices, mirror = self.order.part(draws), self.config.mirror
-        return shown(self.pictures, indices, draws, mirror, self.device, self.dtype)
+        config, indices = self.config, self.order.part(draws)
+        real = shown(self.pictures, indices, draws, config.mirror, self.device, self.dtype)
+        return ada.augment(real, config.augment, draws, "augment").clamp(-1, 1)
 
     def _code(self, real: Tensor, draws: Draws) -> Coded:
         """Their latents, with noise where the VAE has any and its encoder learns."""
