@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from comfy_genart_nodes.training.augment import augment
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.draws import Draws
-from comfy_genart_nodes.training.step import EMA_RAMP_UP
+from comfy_genart_nodes.training.learners import EMA_RAMP_UP
 
 R1_EVERY, PATH_LENGTH_EVERY = 16, 4  # lazy regularisation (Karras et al. 2020)
 PENALTY_EVERY = 4  # lightweight-gan's

@@ -1,10 +1,11 @@
 """Decoding with a VAE of SD's shape: whole, in ComfyUI's tiles, and seamlessly, as a table.
 
-    python benchmarks/vae.py [--sizes 512x512 1024x1024] [--memory 16] [--comfyui DIR]
+    python benchmarks/vae.py [--sizes 512x512 1024x1024] [--memory 16] [--device cuda]
 
-Weights are random (the shape is what costs), one latent a size, fp32 on the CPU. Every way is a
-process of its own, one after the other. Errors are against the whole pass. "Extra" is the most
-memory that the process held beyond what it had before it decoded, weights included.
+Weights are random (the shape is what costs), one latent a size, fp32. Every way is a process of its
+own, one after the other. Errors are against the whole pass. "Extra" is the most memory that the
+process held beyond what it had before it decoded, weights included; on a GPU, of its memory. There
+each way decodes once before it is timed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -28,14 +30,16 @@ from comfy_genart_nodes.vae.strips import Workshop
 WAYS = ("whole", "tiled", "seamless")
 
 
-def decode(way: str, size: str, memory: int, comfyui: Path, result: Path) -> None:
+def decode(way: str, size: str, memory: int, device: str, comfyui: Path, result: Path) -> None:
     """In a process of its own: decode, keep the picture, say what it took."""
     sys.path.insert(0, str(comfyui))
-    sys.argv = ["main", "--cpu"]
+    sys.argv = ["main", "--cpu" if device == "cpu" else "--fp32-vae"]
     import comfy.options
 
     comfy.options.enable_args_parsing()
     import comfy.sd
+
+    torch.backends.cudnn.allow_tf32 = False  # or convolutions of a GPU round to 11 bits
 
     shape = {"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3}
     shape |= {"ch": 128, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": []}
@@ -53,20 +57,39 @@ def decode(way: str, size: str, memory: int, comfyui: Path, result: Path) -> Non
     )
     width, height = map(int, size.split("x"))
     latent = torch.randn(1, 4, height // 8, width // 8, generator=generator)
-    before, start = resident(), time.perf_counter()
-    with torch.inference_mode():
+
+    def work() -> torch.Tensor:
         if way == "whole":
-            made = vae.decode(latent)
-        elif way == "tiled":  # as its node does by default
-            made = vae.decode_tiled(latent, tile_x=64, tile_y=64, overlap=8)
-        else:
-            coder = decoder_of(vae.first_stage_model)
-            shop = Workshop(torch.device("cpu"), memory << 20)
-            made = vae.process_output(coder(latent, shop))
-            made = made.movedim(1, -1)
-    seconds = time.perf_counter() - start
+            return vae.decode(latent)
+        if way == "tiled":  # as its node does by default
+            return vae.decode_tiled(latent, tile_x=64, tile_y=64, overlap=8)
+        shop = Workshop(torch.device(device), memory << 20)
+        made = decoder_of(vae.first_stage_model)(latent, shop)
+        return vae.process_output(made).movedim(1, -1)
+
+    with torch.inference_mode():
+        seconds, extra, made = on_cpu(work) if device == "cpu" else on_gpu(work)
     torch.save(made, result)
-    print(seconds, (peak_bytes() - before) / 2**20)
+    print(seconds, extra / 2**20)
+
+
+def on_cpu(work: Callable[[], torch.Tensor]) -> tuple[float, float, torch.Tensor]:
+    """Seconds, bytes beyond those it began with, and what was made."""
+    before, start = resident(), time.perf_counter()
+    made = work()
+    return time.perf_counter() - start, peak_bytes() - before, made
+
+
+def on_gpu(work: Callable[[], torch.Tensor]) -> tuple[float, float, torch.Tensor]:
+    """As `on_cpu`, of the GPU's memory, after a first time that nobody counts."""
+    work()
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    made = work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start, torch.cuda.max_memory_allocated(), made
 
 
 def resident() -> int:
@@ -80,7 +103,7 @@ def rows(size: str, args: argparse.Namespace, comfyui: Path, folder: Path) -> li
     found, whole, first = [], None, 0.0
     for way in WAYS:
         result = folder / f"{way}{size}.pt"
-        own = [way, size, str(args.memory), str(comfyui), str(result)]
+        own = [way, size, str(args.memory), args.device, str(comfyui), str(result)]
         line = [sys.executable, __file__, "--decode", *own]
         said = subprocess.run(line, capture_output=True, text=True, check=True).stdout
         seconds, extra = map(float, said.splitlines()[-1].split())
@@ -88,7 +111,7 @@ def rows(size: str, args: argparse.Namespace, comfyui: Path, folder: Path) -> li
         whole, first = (made, seconds) if whole is None else (whole, first)
         apart = (made - whole).abs()
         found.append(
-            f"| {size} | {way} | {seconds:.1f} | {seconds / first:.2f} | {extra:.0f} | "
+            f"| {size} | {way} | {seconds:.2f} | {seconds / first:.2f} | {extra:.0f} | "
             f"{apart.max():.1e} | {apart.mean():.1e} |"
         )
     return found
@@ -102,15 +125,16 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["512x512", "1024x1024"])
     parser.add_argument("--memory", type=int, default=16, help="MB of a strip")
     parser.add_argument("--comfyui", type=Path, help="a checkout; the project's own otherwise")
-    parser.add_argument("--decode", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--decode", nargs=6, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.decode:
-        way, size, memory, comfyui, result = args.decode
-        decode(way, size, int(memory), Path(comfyui), Path(result))
+        way, size, memory, device, comfyui, result = args.decode
+        decode(way, size, int(memory), device, Path(comfyui), Path(result))
         return
     comfyui = args.comfyui or provision()
     threads = torch.get_num_threads()
-    print(f"{machine('cpu', threads, False)}; fp32, strips of {args.memory} MB\n")
+    print(f"{machine(args.device, threads, False)}; fp32, strips of {args.memory} MB\n")
     print("| picture | way | s | x whole | extra MB | largest error | mean error |")
     print("|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
