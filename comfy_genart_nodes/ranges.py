@@ -1,5 +1,6 @@
-"""Numbers and ranges as a person writes them: `0, 3, 5-8, -1, 4-`."""
+"""Numbers and ranges as a person writes them: `0, 3, 5-8, -1, 4-`, and `1, 2, .5`."""
 
+import math
 import re
 
 from .errors import GenartError
@@ -46,3 +47,22 @@ def _ends(part: str, text: str, count: int, what: str) -> tuple[int, int]:
         raise GenartError(f"There is no {what} {part}: they are numbered 0 to {count - 1}.")
     first = first % count
     return first, (last if match[2] else first)
+
+
+def read_numbers(text: str, what: str) -> list[float]:
+    """Numbers with commas between them, as `1, 2, .5`.
+
+    Args:
+        text: what a person wrote.
+        what: they are, for the message.
+
+    Raises:
+        GenartError: for anything else, and for what is not finite.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        raise GenartError(f"{text!r} are no {what}: write numbers with commas, as 1, 2, .5.")
+    return numbers

@@ -10,7 +10,9 @@ from . import (
     gan_frames,
     gan_latents,
     gan_styles,
+    latent_blends,
     latent_files,
+    latent_statistics,
     picture_batches,
     runs,
     sampling,
@@ -66,6 +68,11 @@ NODES: list[type[io.ComfyNode]] = [
     picture_batches.ImagesFromPictures,
     vae_loading.LoadTrainedVAE,
     vae_loading.SaveVAE,
+    latent_blends.InterpolateLatents,
+    latent_blends.BlendLatents,
+    latent_blends.GridLatents,
+    latent_statistics.ExamineLatent,
+    latent_statistics.MatchLatentStatistics,
 ]
 
 

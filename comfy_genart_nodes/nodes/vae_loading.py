@@ -9,9 +9,10 @@ from ..host import folders, vae_folders
 from ..host.progress import say
 from ..host.schema import field, result, schema
 from ..host.vae_object import as_vae, loaded_of
+from ..latent.families import SCALES
 from ..vae.adapter import OwnVAE, described
 from ..vae.files import LAYOUTS, load_vae, save_vae
-from ..vae.latent_spaces import ITSELF, SCALES
+from ..vae.latent_spaces import ITSELF
 from ..vae.opening import open_vae
 
 CATEGORY = "genart/vae"

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import GenartError
+from ..latent.families import family
 from .config import KINDS, Kind
-from .latent_spaces import ANOTHER, LatentSpace, check_family, family
+from .latent_spaces import ANOTHER, LatentSpace, check_family
 from .networks.autoencoder import Autoencoder
 
 _SIDE, _FRAMES = 256, 9

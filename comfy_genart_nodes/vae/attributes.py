@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenartError
-from .latent_spaces import family
+from ..latent.families import family, size
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +107,6 @@ def _fitting(step: Tensor, latents: Tensor) -> Tensor:
 def _without_places(latents: Tensor) -> Tensor:
     """Means over places, `[n, c, 1, 1]`, with as many axes as before."""
     return latents.mean(dim=tuple(range(2, latents.ndim)), keepdim=True)
-
-
-def size(latents: Tensor) -> str:
-    """Places of latents across and down."""
-    return "x".join(str(side) for side in reversed(latents.shape[-2:]))
 
 
 def _nearer(having: Tensor, lacking: Tensor) -> int | None:

@@ -12,28 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import GenartError
+from ..latent.families import family
 
 ITSELF = "the VAE itself"
-
-SCALES = {
-    "SD 1.5": (0.18215, 0.0),
-    "SDXL": (0.13025, 0.0),
-    "SD 3": (1.5305, 0.0609),
-    "Flux": (0.3611, 0.1159),
-}
-"""Scale and shift of diffusion models: what they work on is (z - shift) * scale."""
-
-FAMILIES = {
-    3: "the first latent diffusion models and ComfyUI's pixel_space",
-    4: "SD 1.5, SDXL and their kin",
-    16: "SD 3, Flux, Wan and Qwen-Image",
-    32: "Sana's DC and HunyuanVideo 1.5",
-    48: "Wan 2.2",
-    64: "HunyuanImage",
-    128: "Flux.2, LTX and the large DC",
-}
-"""Whose latents have so many channels, as a rule."""
-
 
 ANOTHER = "decode them with the VAE of the model that made them"
 """What to do with latents of another VAE, for a message."""
@@ -94,12 +75,6 @@ class Patches:
             mean.view(1, -1, 1, 1).to(z),
             torch.sqrt(variance.view(1, -1, 1, 1) + self.norm.eps).to(z),
         )
-
-
-def family(channels: int) -> str:
-    """Channels of latents with whose they are, for a message."""
-    whose = FAMILIES.get(channels)
-    return f"{channels} channels" + (f" (as those of {whose})" if whose else "")
 
 
 def check_family(latents: Tensor, channels: int, name: str) -> None:

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from ..errors import GenartError, shown
+from ..latent.families import SCALES
 from .adapter import Layout, PictureVAE, measured
 from .config import TINY, Config, find_config, read_config
-from .latent_spaces import ITSELF, SCALES, LatentSpace, Patches, Scaled
+from .latent_spaces import ITSELF, LatentSpace, Patches, Scaled
 from .weights import fill, fitted, read_weights, weight_files
 
 

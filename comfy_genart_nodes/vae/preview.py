@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import GenartError
-from .latent_spaces import family
+from ..latent.families import family
 
 _FACTORS, _BIAS = "latent_rgb_factors", "latent_rgb_factors_bias"
 _DIGITS = 6

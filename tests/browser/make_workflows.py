@@ -53,8 +53,12 @@ SHOWN = {
     "judge_training": "gan_nearest_cases_*.png",
     "vae_round_trip": "vae_compared_*.png",
     "vae_attributes": "vae_attribute_*.png",
+    "latent_morph": "latent_morph_*.webp",
+    "latent_atlas": "latent_atlas_*.png",
 }
 OWN_RUN = "my_gan"
+ITS_OWN_VAE = "Load VAE.vae_name=pixel_space"  # what ComfyUI has without a file
+MORPHED = {"First": "1f469-200d-1f680", "Second": "1f468-200d-1f3a4"}
 # For thumbnails: training that does not show is short, and the run to look at is not that one.
 SETTINGS = {
     "distil": [
@@ -63,9 +67,15 @@ SETTINGS = {
     ],
     "judge_training": [f"Load Run.run_name={OWN_RUN}"],
     "vae_round_trip": ["Load Image.image=emoji.png"],
+    "latent_morph": [
+        ITS_OWN_VAE,
+        *(f"{which} picture.image={which.lower()}.png" for which in MORPHED),
+    ],
+    "latent_atlas": [ITS_OWN_VAE],
 }
 ATTRIBUTE = {"with": "1f9b0", "without": "1f9b3"}  # red hair and white, as names of emoji have it
 ONE_EMOJI, SIDE = "1f469-200d-1f680", 64
+LARGE = 256
 SHIPPED = "emoji_people_64"
 README_SHOWS = "walk_latent_space"
 WIDTH = 512
@@ -139,7 +149,8 @@ def frames_of(path: Path) -> list[Image.Image]:
 def sheet(frames: list[Image.Image]) -> Image.Image:
     """Evenly spaced frames of an animation, or all of a few pictures, on one sheet."""
     count = min(len(frames), FRAMES)
-    chosen, columns = frames[:: len(frames) // count][:count], math.isqrt(count)
+    chosen = [frames[number * len(frames) // count] for number in range(count)]
+    columns = math.isqrt(count)
     width, height = chosen[0].size
     made = Image.new("RGB", (columns * width, -(-count // columns) * height))
     for number, frame in enumerate(chosen):
@@ -201,11 +212,17 @@ def _write_attribute(folder: Path, files: list[Path]) -> None:
         for file in files:
             if part in file.stem:
                 shutil.copy(file, folder / "my_attribute" / kind)
-    one = next(file for file in files if file.stem == ONE_EMOJI)
-    with Image.open(one) as picture:
+    _on_white(files, ONE_EMOJI, SIDE).save(folder / "emoji.png")
+    for which, name in MORPHED.items():
+        _on_white(files, name, LARGE).save(folder / f"{which.lower()}.png")
+
+
+def _on_white(files: list[Path], name: str, side: int) -> Image.Image:
+    """The emoji of a name, at a side that divides its own."""
+    with Image.open(next(file for file in files if file.stem == name)) as picture:
         opaque = Image.new("RGBA", picture.size, "white")
         opaque.alpha_composite(picture.convert("RGBA"))
-        opaque.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX).save(folder / "emoji.png")
+    return opaque.convert("RGB").resize((side, side), Image.Resampling.BOX)
 
 
 def write(path: Path, workflow: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from prompts import Graph
-from test_workflows import ROOT, differ, settings, tiles
+from test_workflows import ROOT, differ, frames, settings, tiles
 from training_runs import write_pictures
 
 from comfy_genart_nodes.headless.cli import main
@@ -113,3 +113,40 @@ def test_traverse_vae_moves_a_number_in_each_row_and_invents(genart, server, pic
     made = genart("traverse_vae", short | {"Latent Traversal.dimensions": 2})
     assert Image.open(made["vae_traversal_seed0_00001_.png"]).width > 7 * 32
     assert differ(tiles(made["vae_prior_seed0_00001_.png"], 4, 4))
+
+
+def test_latent_morph_goes_from_one_picture_to_the_other(genart, server):
+    rng = np.random.default_rng(4)
+    for name, colour in (("first", (210, 60, 40)), ("second", (40, 70, 200))):
+        picture = rng.integers(-30, 31, (8, 8, 3)) + np.array(colour)
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).resize((96, 64)).save(
+            server.base / "input" / f"workflow_{name}.png"
+        )
+    values = {
+        f"{which} picture.image": f"workflow_{which.lower()}.png" for which in ("First", "Second")
+    }
+    sizes = {
+        f"{which} in one size.{side}": 64
+        for which in ("First", "Second")
+        for side in ("width", "height")
+    }
+    made = genart("latent_morph", values | sizes)
+    shown = frames(made["latent_morph_00001_.webp"])
+    assert shown.shape == (24, 64, 64, 3)
+    away = np.abs(shown - shown[:1]).mean((1, 2, 3))
+    assert away[12] > away[1] and away[-1] > away[12] > 1
+    assert Image.open(made["latent_borrowed_colours_00001_.png"]).size == (64, 64)
+    said = next(path for name, path in made.items() if name.endswith(".txt")).read_text()
+    assert "Latent Doctor:" in said and "16 channels" in said
+
+
+def test_latent_atlas_lies_between_four_pictures(genart, server, pictures):
+    made = genart("latent_atlas", {"Images from Pictures.side": 64})
+    sheet = tiles(made["latent_atlas_00001_.png"], 5, 5).reshape(5, 5, -1)
+    assert differ(sheet.reshape(25, -1))
+    for side in (sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]):
+        away = np.abs(side - side[:1]).mean(axis=1)
+        assert (np.diff(away) > 0).all()
+    mixtures = [path for name, path in made.items() if name.startswith("latent_mixtures")]
+    assert differ(np.stack([np.asarray(Image.open(path)) for path in mixtures]))
+    assert len(mixtures) == 4

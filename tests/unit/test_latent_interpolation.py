@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from scipy import stats
+from latent_samples import is_noise, noise
 
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.latent.blends import lol, means
@@ -23,7 +23,6 @@ from comfy_genart_nodes.latent.sphere import (
 )
 from comfy_genart_nodes.latent.statistics import (
     blended,
-    excess_kurtosis,
     matched,
     moments,
     spectrum,
@@ -35,20 +34,9 @@ WAYS = [lerp, nlerp, slerp]
 SHAPES = [(7,), (4, 16, 16), (4, 4, 8, 8), (4, 3, 8, 8)]
 
 
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
 def pairs(channels: int, seeds: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
     shape = (seeds, channels, 64, 64)
     return noise(*shape, seed=1), noise(*shape, seed=2)
-
-
-def is_noise(x: torch.Tensor) -> bool:
-    """Whether it is distributed as N(0, 1), by the measures that an artist's sampler feels."""
-    low = sum(stats.kstest(each.flatten().numpy(), "norm").pvalue < 0.05 for each in x)
-    kurtosis = float(excess_kurtosis(x.reshape(1, -1)))
-    return abs(float(x.std()) - 1) < 0.002 and abs(kurtosis) < 0.02 and low <= 0.1 * len(x)
 
 
 @pytest.mark.parametrize("channels", [4, 16])

@@ -3,7 +3,7 @@
 import pytest
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.ranges import read_ranges
+from comfy_genart_nodes.ranges import read_numbers, read_ranges
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,10 @@ def test_a_short_text_cannot_ask_for_all_the_memory():
     for text in ("0-", "0-999999,0", "0-1000000"):
         with pytest.raises(GenartError, match="more than a million"):
             read_ranges(text, 2**32)
+
+
+def test_numbers_with_commas():
+    assert read_numbers(" 1, -2,.5 ", "weights") == [1.0, -2.0, 0.5]
+    for text in ("", "1,", "1;2", "nan", "1, inf", "one"):
+        with pytest.raises(GenartError, match="are no weights"):
+            read_numbers(text, "weights")

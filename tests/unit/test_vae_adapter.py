@@ -7,7 +7,7 @@ import torch
 from tiny_vaes import PICTURES, SETTINGS, autoencoder, decoded, encoded, save
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.vae.latent_spaces import SCALES
+from comfy_genart_nodes.latent.families import SCALES
 from comfy_genart_nodes.vae.opening import open_vae
 from comfy_genart_nodes.vae.stock import stock_weights
 

@@ -33,13 +33,42 @@ class WriteNumbers:
 
     def write(self, name, image=None, latent=None):
         kept = {} if image is None else {"image": image}
-        kept |= {key: value for key, value in (latent or {}).items() if torch.is_tensor(value)}
+        kept |= {key: torch.as_tensor(value) for key, value in (latent or {}).items()}
         whole = {key: value.contiguous() for key, value in kept.items()}
         save_file(whole, Path(folder_paths.get_output_directory()) / name)
         return ()
 
 
+class CarryMore:
+    """A latent with what other nodes may have put into it."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "carry", ("LATENT",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"latent": ("LATENT",), "first": ("INT", {"default": 0})}}
+
+    def carry(self, latent, first):
+        index = list(range(first, first + len(latent["samples"])))
+        return (latent | {"batch_index": index, "something": torch.tensor([first])},)
+
+
+class JoinLatents:
+    """All latents of a list as one batch."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES, INPUT_IS_LIST = "test", "join", ("LATENT",), True
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"latents": ("LATENT",)}}
+
+    def join(self, latents):
+        return ({"samples": torch.cat([each["samples"] for each in latents])},)
+
+
 NODE_CLASS_MAPPINGS = {
+    "GenartTestCarryMore": CarryMore,
+    "GenartTestJoinLatents": JoinLatents,
     "GenartTestReadNumbers": ReadNumbers,
     "GenartTestWriteNumbers": WriteNumbers,
 }
