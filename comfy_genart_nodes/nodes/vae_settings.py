@@ -219,4 +219,5 @@ def _given(chosen: dict[str, Any], parent: str | None) -> dict[str, Any]:
         "parent": (parent, None),
     }
     given = {name: value for name, (value, own) in recipes_own.items() if value != own}
-    return {**given, **common(chosen, VAEConfig.SCORED), **{name: chosen[name] for name in ("eq", "augment")}}
+    shares = {name: chosen[name] for name in ("eq", "augment")}
+    return {**given, **common(chosen, VAEConfig.SCORED), **shares}
