@@ -11,7 +11,9 @@ from . import (
     gan_latents,
     gan_styles,
     latent_files,
+    noise,
     picture_batches,
+    prompt_travel,
     runs,
     sampling,
     training,
@@ -66,6 +68,10 @@ NODES: list[type[io.ComfyNode]] = [
     picture_batches.ImagesFromPictures,
     vae_loading.LoadTrainedVAE,
     vae_loading.SaveVAE,
+    noise.TravelNoise,
+    noise.LoopNoise,
+    noise.SetModelNoise,
+    prompt_travel.TravelPrompt,
 ]
 
 
