@@ -44,7 +44,7 @@ class TravellingNoise:
         latents = input_latent["samples"]
         if not isinstance(latents, Tensor) or latents.ndim not in (4, 5):
             raise GenartError(
-                "These latents are of several kinds or not of pictures: take Random Noise for them."
+                "These latents are of several kinds or not of pictures: take RandomNoise for them."
             )
         if self.film:
             done = Progress(latents.shape[2]).at
@@ -53,7 +53,7 @@ class TravellingNoise:
         if len(numbers) != len(latents):
             raise GenartError(
                 f"There are {len(latents)} latents and {len(numbers)} numbers in their "
-                "batch_index: let Latent Batch Seed Behavior (random) take it away."
+                "batch_index: let LatentBatchSeedBehavior (random) take it away."
             )
         return noise_of_batch(
             self.travel, latents, list(numbers), self.frames, Progress(len(latents)).at

@@ -11,8 +11,8 @@ from .tracks import Space, Track
 Path = Callable[[Tensor], Tensor]
 """From the numbers of frames `[n]`, counted from 0, to what those are, `[n, ...]`."""
 
-_PIECE = 2**21
-"""Numbers at a time: smoothing holds about fifty copies of them, of 8 bytes each."""
+_PIECE = 2**18
+"""Numbers at a time, if a frame has fewer: smoothing holds twenty copies of them, of 8 bytes."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ..ranges import read_seeds
 from .journey import MOST_FRAMES, journey, journey_fields
 
 CATEGORY = "genart/latent"
-KINDS = ["circle", "wander"]
+PATHS = ["circle", "wander"]
 BATCH, TIME = "batch", "time"
 ALONG = [BATCH, TIME]
 
@@ -65,7 +65,7 @@ class TravelNoise(io.ComfyNode):
                 *journey_fields("seed"),
             ],
             outputs=[
-                result(io.Noise, "noise", "noise", "For Sampler Custom Advanced: frame by frame.")
+                result(io.Noise, "noise", "noise", "For SamplerCustomAdvanced: frame by frame.")
             ],
         )
 
@@ -99,26 +99,26 @@ class LoopNoise(io.ComfyNode):
                 seed_field("Of the noise; a circle begins with this seed's own picture."),
                 field(
                     io.Combo,
-                    "kind",
+                    "path",
                     "circle: in equal steps. wander: on several circles at once, now slower, now "
                     "faster, as things drift.",
-                    options=KINDS,
+                    options=PATHS,
                     default="circle",
                 ),
                 *_frames_fields(),
             ],
             outputs=[
-                result(io.Noise, "noise", "noise", "For Sampler Custom Advanced: frame by frame.")
+                result(io.Noise, "noise", "noise", "For SamplerCustomAdvanced: frame by frame.")
             ],
         )
 
     @classmethod
     @within_bounds
-    def execute(cls, seed: int, kind: str, frames: int, along: str) -> io.NodeOutput:
+    def execute(cls, seed: int, path: str, frames: int, along: str) -> io.NodeOutput:
         """Say which way."""
-        check_choice("kind", kind, KINDS)
+        check_choice("path", path, PATHS)
         check_choice("along", along, ALONG)
-        travel = NoiseLoop(seed, "circle" if kind == "circle" else "wander")
+        travel = NoiseLoop(seed, "circle" if path == "circle" else "wander")
         return io.NodeOutput(TravellingNoise(travel, frames, along == TIME))
 
 
@@ -143,7 +143,7 @@ class SetModelNoise(io.ComfyNode):
                 field(io.Latent, "samples", "The same latents that go into the sampler."),
             ],
             outputs=[
-                result(io.Model, "with_noise", "model", "The model, which brings its noise along.")
+                result(io.Model, "with_noise", "MODEL", "The model, which brings its noise along.")
             ],
         )
 
