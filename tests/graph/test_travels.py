@@ -221,6 +221,19 @@ def test_samplers_take_it_and_ksampler_through_its_model(server, tiny):
     assert "for 1 latents and 4 are sampled" in other.message
 
 
+def test_a_model_of_flow_takes_no_noise_as_latents(server, tiny):
+    """Why Noise for KSampler is needed: of what is sampled from latents alone nothing is left."""
+    graph = Graph()
+    unet, prompt, silent = model(graph), text(graph, 1), {"add_noise": "disable"}
+    draws = {
+        f"latent_{seed}": latent(server, graph, torch.full((1, 16, 8, 8), float(seed)))
+        for seed in (1, 2)
+    }
+    wired = {name: ksampled(graph, unet, prompt, each, **silent) for name, each in draws.items()}
+    made = results(server, graph, **wired)
+    assert near(made["latent_1"], made["latent_2"])
+
+
 def numbers(server: Any, graph: Graph, prompt: list[Any], name: str) -> dict[str, torch.Tensor]:
     kept = graph.node("GenartTestTextNumbers", prompt=prompt)
     graph.node("GenartTestWriteNumbers", name=name, latent=kept)
