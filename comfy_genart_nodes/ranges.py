@@ -1,4 +1,4 @@
-"""Numbers and ranges as a person writes them: `0, 3, 5-8, -1, 4-`, and `1, 2, .5`."""
+"""Numbers and ranges as a person writes them: `0, 3, 5-8, -1, 4-`; seeds; `1, 2, .5`."""
 
 import math
 import re
@@ -6,6 +6,10 @@ import re
 from .errors import GenartError
 
 _LARGEST = 10**6
+_MOST_SEEDS = 1000
+LARGEST_SEED = 2**64 - 1
+"""That of ComfyUI."""
+_SEEDS = re.compile(r"([0-9]{1,20})(?:\s*-\s*([0-9]{1,20}))?")
 _PART = re.compile(r"(-?\d{1,10})(?:\s*(-)\s*(\d{1,10})?)?")
 
 
@@ -66,3 +70,30 @@ def read_numbers(text: str, what: str) -> list[float]:
     if not all(map(math.isfinite, numbers)):
         raise GenartError(f"{text!r} are no {what}: write numbers with commas, as 1, 2, .5.")
     return numbers
+
+
+def read_seeds(text: str) -> list[int]:
+    """Seeds as a person writes them, `1, 7, 20-22`, in that order.
+
+    Raises:
+        GenartError: for anything else, for a seed that ComfyUI has not, and for more than 1000.
+    """
+    seeds: list[int] = []
+    for part in (p.strip() for p in text.split(",")):
+        match = _SEEDS.fullmatch(part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last <= LARGEST_SEED:
+            raise GenartError(f"{part!r} is no seed: write numbers from 0 on, as 1, 7, 20-22.")
+        if len(seeds) + last - first >= _MOST_SEEDS:
+            raise GenartError(f"{text!r} are more than {_MOST_SEEDS} seeds: write fewer.")
+        seeds.extend(range(first, last + 1))
+    return seeds
+
+
+def read_times(text: str) -> list[float]:
+    """Times as a person writes them, `0, 1, 2.5`; none for an empty text.
+
+    Raises:
+        GenartError: for anything else.
+    """
+    return read_numbers(text, "times") if text.strip() else []

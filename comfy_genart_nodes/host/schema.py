@@ -57,9 +57,18 @@ def field(kind: Any, name: str, tooltip: str, **keywords: Any) -> io.Input:
     return _build(kind.Input, {"id": name, "tooltip": tooltip} | keywords)
 
 
-def result(kind: Any, name: str, display_name: str, tooltip: str) -> io.Output:
-    """An output of a node; its name must differ from the ids of all inputs."""
-    return _build(kind.Output, {"id": name, "display_name": display_name, "tooltip": tooltip})
+def result(kind: Any, name: str, display_name: str, tooltip: str, **keywords: Any) -> io.Output:
+    """An output of a node; its name must differ from the ids of all inputs.
+
+    Args:
+        kind: its type, as of `field`.
+        name: its id.
+        display_name: what the page shows.
+        tooltip: one sentence for the person.
+        keywords: what else the type's `Output` takes on any host.
+    """
+    named = {"id": name, "display_name": display_name, "tooltip": tooltip}
+    return _build(kind.Output, named | keywords)
 
 
 def seed_field(tooltip: str, name: str = "seed", control: bool = True) -> io.Input:

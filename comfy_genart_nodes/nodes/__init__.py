@@ -13,7 +13,9 @@ from . import (
     latent_blends,
     latent_files,
     latent_statistics,
+    noise,
     picture_batches,
+    prompt_travel,
     runs,
     sampling,
     training,
@@ -73,6 +75,10 @@ NODES: list[type[io.ComfyNode]] = [
     latent_blends.GridLatents,
     latent_statistics.ExamineLatent,
     latent_statistics.MatchLatentStatistics,
+    noise.TravelNoise,
+    noise.LoopNoise,
+    noise.SetModelNoise,
+    prompt_travel.TravelPrompt,
 ]
 
 

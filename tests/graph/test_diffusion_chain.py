@@ -12,6 +12,8 @@ import pytest
 from prompts import Graph, fetch, forget
 
 TINY = "tiny_sd3.safetensors"
+SIDES, STEPS = {"width": 64, "height": 64}, {"steps": 2}
+SMALL = {"ImageScale": SIDES, "EmptyLatentImage": SIDES, "KSampler": STEPS, "BasicScheduler": STEPS}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +42,8 @@ def over_tiny(server: Any, repository: Path, name: str) -> dict[str, Any]:
         for name, value in each["inputs"].items():
             if isinstance(value, list):
                 each["inputs"][name] = instead.get(tuple(value), value)
-    prompt[node(prompt, "ImageScale")]["inputs"] |= {"width": 64, "height": 64}
-    prompt[node(prompt, "KSampler")]["inputs"]["steps"] = 2
+    for each in prompt.values():
+        each["inputs"] |= SMALL.get(each["class_type"], {})
     return prompt
 
 

@@ -67,7 +67,55 @@ class NoText:
         return ([[torch.zeros(1, 77, TEXT), {"pooled_output": torch.zeros(1, POOLED)}]],)
 
 
+class RandomText:
+    """What a text encoder might make: another seed, another prompt."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("CONDITIONING",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        sizes = {"tokens": ("INT", {"default": 77}), "width": ("INT", {"default": TEXT})}
+        return {"required": {"seed": ("INT", {"default": 0})}, "optional": sizes}
+
+    def make(self, seed, tokens=77, width=TEXT):
+        generator = torch.Generator().manual_seed(seed)
+        text = torch.randn(1, tokens, width, generator=generator)
+        return ([[text, {"pooled_output": torch.randn(1, POOLED, generator=generator)}]],)
+
+
+class TextNumbers:
+    """A prompt as a LATENT, for what writes those; whether it has an area too."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("LATENT",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"prompt": ("CONDITIONING",)}}
+
+    def make(self, prompt):
+        ((text, more),) = prompt
+        area = torch.tensor(more.get("area", ()), dtype=torch.int64)
+        return ({"samples": text, "pooled": more["pooled_output"], "area": area},)
+
+
+class MakeNoise:
+    """What a NOISE gives a sampler."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "make", ("LATENT",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"noise": ("NOISE",), "samples": ("LATENT",)}}
+
+    def make(self, noise, samples):
+        seed = torch.tensor(noise.seed, dtype=torch.int64)
+        return ({"samples": noise.generate_noise(samples), "seed": seed},)
+
+
 NODE_CLASS_MAPPINGS = {
+    "GenartTestRandomText": RandomText,
+    "GenartTestTextNumbers": TextNumbers,
+    "GenartTestMakeNoise": MakeNoise,
     "GenartTestWriteTinyDiffusion": WriteTinyDiffusion,
     "GenartTestNoText": NoText,
 }
