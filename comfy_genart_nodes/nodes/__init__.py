@@ -6,6 +6,7 @@ from ..host import folders
 from . import (
     dataset,
     evaluation,
+    following,
     gan,
     gan_frames,
     gan_latents,
@@ -14,6 +15,7 @@ from . import (
     picture_batches,
     runs,
     sampling,
+    sound,
     training,
     training_vae,
     vae,
@@ -21,6 +23,7 @@ from . import (
     vae_loading,
     vae_preview,
     vae_use,
+    vae_video,
 )
 
 NODES: list[type[io.ComfyNode]] = [
@@ -35,6 +38,8 @@ NODES: list[type[io.ComfyNode]] = [
     gan_latents.PickGANLatents,
     gan_latents.JoinGANLatents,
     gan_latents.RepeatGANLatents,
+    following.PaceGANLatents,
+    following.BlendGANLatents,
     gan_styles.SetGANClass,
     gan_styles.MixGANLatents,
     gan_styles.FindGANCentres,
@@ -61,6 +66,10 @@ NODES: list[type[io.ComfyNode]] = [
     vae_latents.ApplyAttribute,
     vae_latents.SampleVAEPrior,
     vae_latents.TraverseLatent,
+    vae_video.DecodeLatentsToVideo,
+    following.PaceLatents,
+    sound.MakeAudioCurve,
+    sound.MakeTestBeat,
     vae_preview.FitLatentPreview,
     vae_preview.PreviewLatent,
     picture_batches.ImagesFromPictures,
