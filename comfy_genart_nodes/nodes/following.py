@@ -20,7 +20,7 @@ ONCE, AROUND = "once", "round and round"
 WAYS = [ONCE, AROUND]
 FLAT, SPHERE = "straight", "sphere"
 SPACES = [FLAT, SPHERE]
-FREE = (-100.0, 100.0)
+FASTEST = 100.0
 
 
 def curve_field() -> io.Input:
@@ -43,7 +43,7 @@ def pace_fields() -> list[io.Input]:
             "sound.",
             default=0.5,
             min=0.0,
-            max=FREE[1],
+            max=FASTEST,
             step=0.05,
         ),
         field(
@@ -52,8 +52,8 @@ def pace_fields() -> list[io.Input]:
             "How much faster where the curve is 1. Below 0 it slows down instead, but never goes "
             "backwards.",
             default=3.0,
-            min=FREE[0],
-            max=FREE[1],
+            min=-FASTEST,
+            max=FASTEST,
             step=0.05,
         ),
         field(
