@@ -41,10 +41,10 @@ def unevenness(steps: Tensor) -> float:
 
 
 def driven(curve: Tensor, base: float, strength: float, length: int, around: bool) -> Tensor:
-    """Where on a path of frames one is, frame by frame, at the speed `base + strength * curve`.
+    """Where on a path one is in each frame, at the speed `base + strength * curve`.
 
-    Frame by frame since a loud moment is to be seen when it is heard: the curve's number of a frame
-    decides the step that arrives there. Nobody goes backwards.
+    A frame's number decides the step that arrives there: what is loud is seen when it is heard. It
+    never goes backwards.
 
     Args:
         curve: `[n]`, of any numbers.

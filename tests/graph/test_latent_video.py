@@ -1,5 +1,6 @@
 """Decode Latents to Video in a real ComfyUI: the frames, Cancel and what follows it."""
 
+import shutil
 from typing import Any
 
 import av
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from prompts import Graph
 from small_gans import refusal
+from tiny_vaes import save
 from vae_numbers import latent, random_vae, results
 from videos import PARTS, cancelled, decode, files, fresh, made, packets
 
@@ -57,6 +59,21 @@ def test_the_time_of_latents_with_one_is_that_of_the_video(server):
     pictures = results(server, graph, image=graph.node("VAEDecode", vae=vae, samples=flat))
     shown = decode(film)
     assert shown.shape == (10, 32, 32, 3) and difference(shown, pictures["image"]) < 3
+
+
+def test_films_are_decoded_whole_one_after_the_other(server):
+    folder = server.base / "models" / "vae" / "video_films"
+    save(folder, "AutoencoderKLWan", seed=1)
+    graph = Graph()
+    vae = graph.node("GenartLoadDiffusersVAE", vae_name="vae/video_films")
+    samples = latent(server, graph, draws(2, 4, 3, 4, 4))
+    shown = decode(made(server, graph, video(graph, vae, samples)))
+    films = results(server, graph, image=graph.node("VAEDecode", vae=vae, samples=samples))
+    shutil.rmtree(folder)
+    assert len(films["image"]) == len(shown) > 6
+    exact = films["image"].mean(3).numpy() * 255
+    apart = np.abs(shown.mean(3)[:, None] - exact[None]).mean((2, 3))  # colours of noise are spoilt
+    assert apart.argmin(1).tolist() == list(range(18))
 
 
 def test_one_that_was_cancelled_ends_as_one_that_was_not(server):

@@ -50,7 +50,7 @@ def test_a_loop_goes_round_as_often_as_the_curve_wants():
     assert torch.allclose(last, 0.75 * frames[9:] + 0.25 * frames[:1])
 
 
-def test_nobody_goes_backwards_and_nothing_that_stands_still():
+def test_it_never_goes_backwards_and_what_stands_still_is_refused():
     places = driven(torch.tensor([0.0, 1, 0, 1]), 1.0, -5.0, 4, around=False)
     assert places.tolist() == [0, 0, 3, 3]
     with pytest.raises(GenartError, match="stands still"):
