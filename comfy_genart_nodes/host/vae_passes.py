@@ -13,6 +13,7 @@ from ..vae.prior import Statistics, settled, statistics_of
 from . import memory
 from . import vae as in_strips
 from .progress import Progress
+from .video import marked
 
 STRIP_BYTES = 256 << 20
 """Of the device, for what does not fit into its memory whole."""
@@ -25,7 +26,8 @@ class Passes:
 
     Args:
         vae: ComfyUI's.
-        total: pictures that it will code in all, both ways, for the bar.
+        total: pictures that it will code in all, both ways, for the bar; 0 where the caller has
+            one of its own.
 
     Raises:
         GenartError: when it is no VAE of pictures.
@@ -34,7 +36,7 @@ class Passes:
     def __init__(self, vae: Any, total: int = 1) -> None:
         in_strips.check_pictures(vae)
         self.vae, self.films = vae, vae.latent_dim == 3
-        self._progress, self._done = Progress(total), 0
+        self._progress, self._done = Progress(total) if total else None, 0
 
     @property
     def factor(self) -> int:
@@ -57,6 +59,11 @@ class Passes:
         if isinstance(network, VectorVAE):
             return (1, 1)
         return (*frames, max(1, height // self.factor), max(1, width // self.factor))
+
+    def mark(self) -> str:
+        """A hash of the VAE's weights."""
+        weights = self.vae.first_stage_model.state_dict()
+        return marked(self.vae.vae_dtype, *(part for pair in weights.items() for part in pair))
 
     def settled(self, latents: Tensor) -> Tensor:
         """Latents as this VAE can have them: the nearest codes, where those are finite."""
@@ -91,6 +98,19 @@ class Passes:
         shape = (1, 3, *frames, *pictures.shape[-2:])
         yield from self._batches(image, vae.memory_used_encode(shape, vae.vae_dtype), whole, strips)
 
+    def items(self, latents: Tensor) -> Tensor:
+        """Latents as this VAE decodes them, one after the other: pictures, or films.
+
+        Raises:
+            GenartError: when they are another VAE's.
+        """
+        check_family(latents, self.channels, "VAE")
+        if latents.ndim == 4 and self.films:
+            return latents.unsqueeze(2)
+        if latents.ndim == 5 and not self.films:
+            return latents.movedim(2, 1).flatten(0, 1)
+        return latents
+
     def decode(self, latents: Tensor) -> Tensor:
         """Latents `[n, c, ...]` to pictures `[frames, 3, h, w]` in -1..1."""
         return torch.cat(list(self.decoded(latents)))
@@ -102,11 +122,7 @@ class Passes:
             GenartError: when they are another VAE's.
         """
         vae = self.vae
-        check_family(latents, self.channels, "VAE")
-        if latents.ndim == 4 and self.films:
-            latents = latents.unsqueeze(2)
-        elif latents.ndim == 5 and not self.films:
-            latents = latents.movedim(2, 1).flatten(0, 1)
+        latents = self.items(latents)
 
         def whole(part: Tensor) -> Tensor:
             made = vae.first_stage_model.decode(part.to(vae.device, vae.vae_dtype))
@@ -150,7 +166,8 @@ class Passes:
 
             for made in memory.batches(self.vae.patcher, count, int(item_bytes), part):
                 self._done += len(made)
-                self._progress.at(self._done)
+                if self._progress is not None:
+                    self._progress.at(self._done)
                 yield made.to(mm.intermediate_device())
 
 

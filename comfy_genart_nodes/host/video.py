@@ -1,16 +1,34 @@
-"""Pictures to a video file as they are made, none of them kept."""
+"""Pictures to a video file as they are made, none of them kept; an interrupted one goes on.
 
-from collections.abc import Iterable
+A video is written in parts, files of their own that are joined without encoding anew. A part is
+whole or absent, and what decides its pictures is in the name of its folder: after Cancel or a crash
+the same video finds the parts it has, and its file is, byte for byte, that of one never stopped.
+"""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import torch
 import torch.nn.functional as F
 from av.container import OutputContainer
+from comfy_api.latest import InputImpl, io, ui
 from torch import Tensor
 
 from ..files import written
-from .progress import check_cancelled
+from . import outputs
+from .folders import output_folder
+from .images import to_picture
+from .progress import Progress, check_cancelled, show_text
+from .schema import field, result
+from .sound import Soundtrack, waveform_of
 
 BT709 = 1
 """The colour space that players take a video for which is larger than a stamp; so it is said."""
@@ -18,26 +36,145 @@ BT709 = 1
 QUALITY = "16"
 """x264's constant rate factor: hard to tell from the pictures themselves."""
 
+PART = 64
+"""Latents of a part: what a crash costs. Each begins with a whole picture, which takes room."""
 
-def write_mp4(path: Path, batches: Iterable[Tensor], fps: float, texts: dict[str, str]) -> None:
-    """Write an H.264 video that any player and page shows, whole or not at all.
+KEPT_DAYS = 7
+"""Parts of a video that nobody went on with are removed after so long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """The pictures of a video, yet to be made.
+
+    Attributes:
+        count: of how many latents.
+        make: IMAGEs `[n, h, w, c]` of latents from one place to before another, in batches, all
+            of one size. An odd side repeats its last line.
+        mark: of all that decides what they look like, as `marked` gives it.
+        size: about their width and height, for `%width%` in names.
+        part: latents of a part.
+    """
+
+    count: int
+    make: Callable[[int, int], Iterable[Tensor]]
+    mark: str
+    size: tuple[int, int]
+    part: int = PART
+
+
+def video_fields(prefix: str) -> list[io.Input]:
+    """Speed and name of a video's file: what `save` takes beside the sound."""
+    return [
+        field(io.Float, "fps", "Frames a second.", default=24.0, min=1.0, max=240.0, step=1.0),
+        field(
+            io.String,
+            "filename_prefix",
+            "The file's name in ComfyUI's output folder, up to its number; folders inside "
+            "it are made.",
+            default=prefix,
+        ),
+    ]
+
+
+def audio_field() -> io.Input:
+    """The sound of a video."""
+    return field(
+        io.Audio, "audio", "A sound for the video, which is as long as its frames.", optional=True
+    )
+
+
+def video_result() -> io.Output:
+    """The output of a node that saves a video."""
+    return result(io.Video, "video", "video", "The file, for Save Video and other video nodes.")
+
+
+def save(
+    footage: Footage,
+    fps: float,
+    prefix: str,
+    hidden: io.HiddenHolder,
+    audio: Mapping[str, Any] | None = None,
+) -> io.NodeOutput:
+    """Write an H.264 video that any player and page shows, whole or not at all, and show it.
 
     Args:
-        path: the file.
-        batches: IMAGEs `[n, h, w, c]` in 0..1, all of one size. An odd side repeats its last line.
+        footage: its pictures.
         fps: pictures a second.
-        texts: what is written into the file beside them.
+        prefix: its name in the output folder.
+        hidden: of the node, for the workflow that is written into the file.
+        audio: its sound, ComfyUI's AUDIO.
+
+    Returns:
+        ComfyUI's VIDEO.
 
     Raises:
-        GenartError: when the folder cannot be written or the disk is full.
+        GenartError: when the prefix leaves the output folder, the folder cannot be written, the
+            disk is full, or AUDIO holds no sound or several.
         InterruptProcessingException: when the person pressed Cancel. Let it through.
     """
-    keep_texts = {"movflags": "use_metadata_tags"}
-    with (
-        written(path) as temporary,
-        av.open(str(temporary), "w", format="mp4", options=keep_texts) as container,
-    ):
-        container.metadata.update(texts)
+    path = outputs.series(prefix, *footage.size).path(".mp4")
+    folder = unfinished() / marked(footage.mark, fps, QUALITY, footage.part)
+    _forget_abandoned(folder)
+    if audio is not None:
+        waveform_of(audio)  # refused now, not when hours of pictures are made
+    _join(path, _parts(folder, footage, fps), outputs.workflow_texts(hidden), audio)
+    shutil.rmtree(folder, ignore_errors=True)
+    shown = ui.PreviewVideo([outputs.shown(path)])
+    return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=shown)
+
+
+def unfinished() -> Path:
+    """The folder with parts of videos that are not finished; its folders bear their marks.
+
+    In the output folder, for ComfyUI empties its folder for temporary files when it starts.
+    """
+    return output_folder() / "genart" / "unfinished_videos"
+
+
+def marked(*values: object) -> str:
+    """A hash of tensors, of dataclasses that hold some, and of what prints all that it is."""
+    digest = hashlib.sha256()
+    for value in values:
+        if isinstance(value, Tensor):
+            digest.update(f"{value.dtype} {tuple(value.shape)};".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        elif is_dataclass(value):
+            digest.update(marked(*(getattr(value, each.name) for each in fields(value))).encode())
+        else:
+            digest.update(f"{value!r};".encode())
+    return digest.hexdigest()[:32]
+
+
+def _parts(folder: Path, footage: Footage, fps: float) -> list[Path]:
+    """All parts of a video; those that are missing are made."""
+    progress, told = Progress(footage.count), False
+    parts = []
+    for start in range(0, footage.count, footage.part):
+        end = min(start + footage.part, footage.count)
+        part = folder / f"{start:08}.mp4"
+        parts.append(part)
+        if part.exists():
+            progress.at(end)
+            continue
+        if start and not told:
+            show_text(f"Goes on at {start} of {footage.count}.")
+        told = True
+        _write(part, _seen(footage.make(start, end), progress, start), fps)
+    return parts
+
+
+def _seen(batches: Iterable[Tensor], progress: Progress, done: int) -> Iterator[Tensor]:
+    """The same batches; the node shows how far they are, and the last picture."""
+    for pictures in batches:
+        yield pictures
+        done += len(pictures)
+        progress.at(done, preview=to_picture(pictures[-1]))
+
+
+def _write(path: Path, batches: Iterable[Tensor], fps: float) -> None:
+    """Encode one part."""
+    with written(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = None
         for pictures in batches:
             for levels in _levels(pictures):
@@ -48,6 +185,51 @@ def write_mp4(path: Path, batches: Iterable[Tensor], fps: float, texts: dict[str
                 container.mux(stream.encode(yuv))
         if stream is not None:
             container.mux(stream.encode(None))
+
+
+def _join(
+    path: Path, parts: list[Path], texts: dict[str, str], audio: Mapping[str, Any] | None
+) -> None:
+    """Put parts behind each other into one file, as they are, with texts and sound beside them."""
+    keep_texts = {"movflags": "use_metadata_tags"}
+    with (
+        written(path) as temporary,
+        av.open(str(temporary), "w", format="mp4", options=keep_texts) as container,
+    ):
+        container.metadata.update(texts)
+        with av.open(str(parts[0])) as first:
+            stream = container.add_stream_from_template(first.streams.video[0])
+        track = None if audio is None else Soundtrack(container, audio)
+        begins = 0
+        for part in parts:
+            check_cancelled()
+            begins = _append(container, stream, part, begins, track)
+        if track is not None:
+            track.close()
+
+
+def _append(
+    container: OutputContainer,
+    stream: av.VideoStream,
+    part: Path,
+    begins: int,
+    track: Soundtrack | None,
+) -> int:
+    """Put a part at a time of the whole, in its unit, and what is heard meanwhile; when it ends."""
+    with av.open(str(part)) as source:
+        given = source.streams.video[0]
+        assert given.time_base is not None
+        ends = begins + (given.duration or 0)
+        if track is not None:
+            track.until(float(ends * given.time_base))
+        for packet in source.demux(given):
+            if packet.dts is None or packet.pts is None:  # the last, which is empty
+                continue
+            packet.pts += begins
+            packet.dts += begins
+            packet.stream = stream
+            container.mux(packet)
+    return ends
 
 
 def _stream(container: OutputContainer, fps: float, frame: av.VideoFrame) -> av.VideoStream:
@@ -66,3 +248,12 @@ def _levels(pictures: Tensor) -> Tensor:
     rgb = pictures[..., :3].movedim(-1, 1)
     even = F.pad(rgb, (0, width % 2, 0, height % 2), mode="replicate")
     return (even * 255).round().clamp(0, 255).byte().movedim(1, -1).contiguous().cpu()
+
+
+def _forget_abandoned(ours: Path) -> None:
+    """Remove parts that nobody has gone on with for long."""
+    oldest = time.time() - KEPT_DAYS * 24 * 3600
+    for folder in unfinished().glob("*"):
+        with suppress(OSError):  # another ComfyUI may be as fast
+            if folder != ours and folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)

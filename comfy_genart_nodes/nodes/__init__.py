@@ -6,6 +6,7 @@ from ..host import folders
 from . import (
     dataset,
     evaluation,
+    following,
     gan,
     gan_frames,
     gan_latents,
@@ -18,6 +19,7 @@ from . import (
     prompt_travel,
     runs,
     sampling,
+    sound,
     training,
     training_vae,
     vae,
@@ -25,6 +27,7 @@ from . import (
     vae_loading,
     vae_preview,
     vae_use,
+    vae_video,
 )
 
 NODES: list[type[io.ComfyNode]] = [
@@ -39,6 +42,8 @@ NODES: list[type[io.ComfyNode]] = [
     gan_latents.PickGANLatents,
     gan_latents.JoinGANLatents,
     gan_latents.RepeatGANLatents,
+    following.PaceGANLatents,
+    following.BlendGANLatents,
     gan_styles.SetGANClass,
     gan_styles.MixGANLatents,
     gan_styles.FindGANCentres,
@@ -65,6 +70,10 @@ NODES: list[type[io.ComfyNode]] = [
     vae_latents.ApplyAttribute,
     vae_latents.SampleVAEPrior,
     vae_latents.TraverseLatent,
+    vae_video.DecodeLatentsToVideo,
+    following.PaceLatents,
+    sound.MakeAudioCurve,
+    sound.MakeTestBeat,
     vae_preview.FitLatentPreview,
     vae_preview.PreviewLatent,
     picture_batches.ImagesFromPictures,

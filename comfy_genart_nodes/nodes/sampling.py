@@ -5,18 +5,17 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
-from comfy_api.latest import InputImpl, io, ui
+from comfy_api.latest import io
 from torch import Tensor
 
 from ..errors import GenartError, check_choice
 from ..gan.latents import GANLatent, pick
 from ..gan.networks.generator import NoiseMode
 from ..gan.sampling import Settings, picture_bytes, sample
-from ..host import images, memory, outputs, sockets
+from ..host import images, memory, sockets, video
 from ..host.progress import Progress
 from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
-from ..host.video import write_mp4
 
 CATEGORY = "genart/gan"
 NOISE_MODES = ["const", "random", "none"]
@@ -106,17 +105,18 @@ def read_look(
     )
 
 
-def pictures(gan: ManagedGAN, latents: GANLatent, settings: Settings) -> Iterator[Tensor]:
-    """IMAGEs of all latents, in batches that fit into memory."""
-    _note_foreign(gan, latents, "latents")
+def pictures(
+    gan: ManagedGAN, latents: GANLatent, settings: Settings, places: range
+) -> Iterator[Tensor]:
+    """IMAGEs of the latents at some places of a batch, in batches that fit into memory."""
     generator = gan.loaded.generator
     item_bytes = picture_bytes(generator, settings.frame)
 
     def work(start: int, end: int) -> torch.Tensor:
-        part = pick(latents, range(start, end))
-        return images.to_image(sample(generator, part, settings, first=start))
+        part = places[start:end]
+        return images.to_image(sample(generator, pick(latents, part), settings, first=part[0]))
 
-    return memory.batches(gan.patcher, len(latents), item_bytes, work)
+    return memory.batches(gan.patcher, len(places), item_bytes, work)
 
 
 def _note_foreign(gan: ManagedGAN, latents: GANLatent, what: str) -> None:
@@ -157,7 +157,8 @@ class SampleGAN(io.ComfyNode):
     @within_bounds
     def execute(cls, gan: ManagedGAN, latents: GANLatent, **look: Any) -> io.NodeOutput:
         """Sample in batches that fit into memory."""
-        made = pictures(gan, latents, read_look(gan, **look))
+        _note_foreign(gan, latents, "latents")
+        made = pictures(gan, latents, read_look(gan, **look), range(len(latents)))
         progress = Progress(len(latents))
         return io.NodeOutput(memory.collect(made, len(latents), progress.at))
 
@@ -174,7 +175,8 @@ class SampleGANToVideo(io.ComfyNode):
             CATEGORY,
             description=(
                 "Makes a video of any length: every frame goes into the file as soon as it is "
-                "made, so that memory does not grow with the length."
+                "made, so that memory does not grow with the length. One that was cancelled goes "
+                "on where it was."
             ),
             search_aliases=["animation", "mp4", "latent walk"],
             is_output_node=True,
@@ -182,46 +184,33 @@ class SampleGANToVideo(io.ComfyNode):
             inputs=[
                 field(sockets.Gan, "gan", "The GAN that makes the frames."),
                 field(sockets.GanLatents, "latents", "One latent a frame: from GAN Latent Path."),
-                field(
-                    io.Float, "fps", "Frames a second.", default=24.0, min=1.0, max=240.0, step=1.0
-                ),
-                field(
-                    io.String,
-                    "filename_prefix",
-                    "The file's name in ComfyUI's output folder, up to its number; folders inside "
-                    "it are made.",
-                    default="gan_video",
-                ),
+                *video.video_fields("gan_video"),
                 *look_fields(),
+                video.audio_field(),
             ],
-            outputs=[
-                result(
-                    io.Video, "video", "video", "The file, for Save Video and other video nodes."
-                )
-            ],
+            outputs=[video.video_result()],
         )
 
     @classmethod
     @within_bounds
     def execute(
-        cls, gan: ManagedGAN, latents: GANLatent, fps: float, filename_prefix: str, **look: Any
+        cls,
+        gan: ManagedGAN,
+        latents: GANLatent,
+        fps: float,
+        filename_prefix: str,
+        audio: Any = None,
+        **look: Any,
     ) -> io.NodeOutput:
         """Sample batch by batch into the file."""
+        _note_foreign(gan, latents, "latents")
         settings = read_look(gan, **look)
         side = gan.loaded.spec.resolution
         height, width = gan.frame.canvas or (side, side)
-        path = outputs.series(filename_prefix, width, height).path(".mp4")
-        made = _shown(pictures(gan, latents, settings), len(latents))
-        write_mp4(path, made, fps, outputs.workflow_texts(cls.hidden))
-        return io.NodeOutput(
-            InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([outputs.shown(path)])
+        footage = video.Footage(
+            len(latents),
+            lambda start, end: pictures(gan, latents, settings, range(start, end)),
+            video.marked(gan.loaded.hash, latents.tensor, latents.classes, settings),
+            (width, height),
         )
-
-
-def _shown(parts: Iterator[Tensor], count: int) -> Iterator[Tensor]:
-    """The same batches; the node shows how far they are, and the last picture."""
-    progress, done = Progress(count), 0
-    for part in parts:
-        yield part
-        done += len(part)
-        progress.at(done, preview=images.to_picture(part[-1]))
+        return video.save(footage, fps, filename_prefix, cls.hidden, audio)

@@ -46,6 +46,7 @@ SHOWN = {
     "pick_favourites": "gan_takes_*.png",
     "style_mixing": "gan_style_mixing_*.png",
     "long_video": "gan_video_*.mp4",
+    "music_video": "music_video_*.mp4",
     "stylegan3": "stylegan3_*.png",
     "class_blends": "gan_classes_*.png",
     "dataset_report": "contact_sheet_*.png",

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,6 +63,22 @@ def test_vae_attributes_go_from_none_to_the_whole(genart, server):
     rows = tiles(made["vae_attribute_00001_.png"], 5, 5).reshape(5, 5, -1)
     away = np.abs(rows - rows[:, :1]).mean(axis=2)  # from the first of each row
     assert (np.diff(away, axis=1) > 0).all()
+
+
+def test_a_clip_dances_to_its_sound(genart, server):
+    graph = Graph()
+    frames = graph.node("EmptyImage", width=64, height=48, batch_size=60, color=0x804020)
+    audio = graph.node("GenartMakeTestBeat", seed=0, bpm=120.0, bars=1)
+    clip = graph.node("CreateVideo", images=frames, audio=audio, fps=30.0)
+    names = {"filename_prefix": "dancing_input", "format": "auto", "codec": "auto"}
+    saved = graph.node("SaveVideo", video=clip, **names)
+    file = graph.run(server)[saved[0]]["images"][0]["filename"]
+    shutil.copy(server.base / "output" / file, server.base / "input" / "my_clip.mp4")
+    made = genart("dancing_clip", {})
+    with av.open(str(made["dancing_clip_00001_.mp4"])) as video:
+        assert video.streams.video[0].average_rate == 30
+        assert abs(video.streams.video[0].frames - 60) <= 1  # AAC makes the sound a little longer
+        assert video.streams.video[0].width == 64 and len(video.streams.audio) == 1
 
 
 @pytest.fixture

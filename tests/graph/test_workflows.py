@@ -21,6 +21,8 @@ from tiny_vaes import decoded, encoded, save
 from comfy_genart_nodes.headless.cli import main
 from comfy_genart_nodes.headless.comfycli import convert
 from comfy_genart_nodes.headless.workflow import override
+from comfy_genart_nodes.sound.beat import RATE, beat
+from comfy_genart_nodes.sound.curves import curve
 from comfy_genart_nodes.training.trainer import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -225,6 +227,21 @@ def test_long_video_is_as_long_and_as_wide_as_asked(genart):
         shown = np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)])
     assert shown.shape == (48, 64, 128, 3) and shown.std() > 10
     assert differ(tiles(made["gan_kinds_seed3_00001_.png"], 4, 4))
+
+
+def test_music_video_moves_with_its_beat(genart):
+    made = genart("music_video", "--set", "Test Beat.bars=2", "--set", "Test Beat.bpm=120")
+    path = made["music_video_00001_.mp4"]
+    with av.open(str(path)) as video:
+        shown = np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)])
+        assert video.streams.video[0].average_rate == 24
+    assert shown.shape == (96, 256, 256, 3)
+    with av.open(str(path)) as video:
+        heard = sum(frame.samples / frame.sample_rate for frame in video.decode(audio=0))
+    assert abs(heard - 4) < 0.1
+    steps = np.abs(np.diff(shown.astype(int), axis=0)).mean(axis=(1, 2, 3))
+    beats = curve(beat(1, 120.0, 2), RATE, "onsets", 24.0, release=0.12).numpy()[1:]
+    assert np.corrcoef(steps, beats)[0, 1] > 0.5
 
 
 def write_workflow_pictures(folder: Path) -> None:

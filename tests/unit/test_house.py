@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
-ENGINE = ("latent", "gan", "vae", "training", "evaluation")
-KNOWN = {"latent": (), "gan": ("latent",), "evaluation": (), "vae": ("gan", "latent")}
+ENGINE = ("latent", "sound", "gan", "vae", "training", "evaluation")
+KNOWN = {
+    "latent": (),
+    "sound": (),
+    "gan": ("latent",),
+    "evaluation": (),
+    "vae": ("gan", "latent"),
+}
 """Which of the engine's rooms each may know."""
 SERVER = ("comfy", "comfy_execution", "folder_paths", "server", "nodes", "execution")
 NEVER_ON_START = ("torch", "PIL", "numpy", "comfy", "comfy_api", "folder_paths")

@@ -1,4 +1,4 @@
-"""Pictures and latents as exact numbers, from a file and to one."""
+"""Pictures and latents as exact numbers, from a file and to one; a sound twice."""
 
 from pathlib import Path
 
@@ -66,9 +66,23 @@ class JoinLatents:
         return ({"samples": torch.cat([each["samples"] for each in latents])},)
 
 
+class TwoSounds:
+    """A sound twice, as a batch."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "double", ("AUDIO",)
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802 - ComfyUI's name
+        return {"required": {"audio": ("AUDIO",)}}
+
+    def double(self, audio):
+        return ({**audio, "waveform": audio["waveform"].repeat(2, 1, 1)},)
+
+
 NODE_CLASS_MAPPINGS = {
     "GenartTestCarryMore": CarryMore,
     "GenartTestJoinLatents": JoinLatents,
+    "GenartTestTwoSounds": TwoSounds,
     "GenartTestReadNumbers": ReadNumbers,
     "GenartTestWriteNumbers": WriteNumbers,
 }

@@ -1,0 +1,1 @@
+"""Sound as numbers that pictures can follow: plain torch."""
