@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,23 @@ def rebuilt_sheet(vae: LoadedVAE, pictures: np.ndarray) -> Image.Image:
     return sheet.resize((sheet.width * SCALE, sheet.height * SCALE), Image.Resampling.NEAREST)
 
 
-def card(run: RunFolder, path: Path, figures: dict[str, Any], components: float) -> str:
-    """The text of the card."""
+def card(
+    run: RunFolder,
+    path: Path,
+    figures: dict[str, Any],
+    components: list[float],
+    machine: str,
+) -> str:
+    """The text of the card.
+
+    Args:
+        run: what was trained.
+        path: the file that the card is of.
+        figures: measures of the pictures kept apart.
+        components: PSNR of principal components, fitted on what the run learned, without and with
+            mirror images.
+        machine: what it was trained on.
+    """
     config, data = run.config, run.data
     assert isinstance(config, VAEConfig)
     at = reached(run, "best")
@@ -74,24 +90,29 @@ def card(run: RunFolder, path: Path, figures: dict[str, Any], components: float)
     side, factor, channels = config.resolution, config.factor, config.latent_channels
     numbers = (side // factor) ** 2 * channels
     chosen = config.to_json() | {"kimg": kimg}
-    options = " ".join(f"--{name.replace('_', '-')} {chosen[name]}" for name in GIVEN)
-    options += " --mirror" if config.mirror else ""
+    # A space that does not break keeps an option and its value on one line.
+    pairs = [f"--{name.replace('_', '-')}\xa0{_short(chosen[name])}" for name in GIVEN]
+    pairs += ["--mirror"] if config.mirror else []
+    lines = textwrap.wrap(" ".join(pairs), 88, break_on_hyphens=False, break_long_words=False)
+    options = " \\\n    ".join(lines).replace("\xa0", " ")
     count = len(data["pictures"])
     rows = {
         "pictures": f"{count} of npm `{PACKAGE}` {VERSION}, on white, {side}x{side}; "
         f"{config.held_out} of them kept apart",
         "licence": LICENCE,
-        "training": f"{kimg:g} kimg in {hours:.2f} h on {run.machine['device']}, "
-        f"{run.machine['threads']} threads",
+        "training": f"{kimg:.0f} kimg; {60 * hours:.0f} minutes",
+        "machine": f"{machine}, {run.machine['device']}, {run.machine['threads']} threads, "
+        f"{run.machine['precision']}",
         "PSNR": f"{figures['psnr']:.2f} dB, of the squared error pooled over those kept apart",
-        f"principal components, {numbers} numbers": f"{components:.2f} dB on the same pictures, "
-        "fitted on the others",
+        f"principal components, {numbers} numbers": f"{components[0]:.2f} dB on the same pictures, "
+        f"fitted on the others; {components[1]:.2f} dB with their mirror images, too",
         "SSIM": f"{figures['ssim']:.3f}",
         "KL": f"{figures['kl']:.0f} nats a picture; {figures['active']} of {figures['units']} "
         "numbers are active",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     folder = f"<output>/genart/{run.path.name}"
+    measured = sum(event["event"] == "measures" for event in run.events())
     return f"""# {path.stem}
 
 A VAE of the recipe `{config.recipe}` for emoji in one 3D style: {channels} numbers for every
@@ -103,20 +124,26 @@ A VAE of the recipe `{config.recipe}` for emoji in one 3D style: {channels} numb
 |---|---|
 {table}
 
-Where the principal components are the better ones, the training was short: the same command goes
-on from its run folder with a larger `--kimg`.
+The checkpoint is the best one of the run by the pictures kept apart, so their PSNR is the best of
+{measured} looks at them. Interrupted, the same command goes on from its run's folder, and with a
+larger `--kimg` past its end.
 
 ```
 genart data emoji DIR --subset all --held-out 0
-genart train vae DIR --run {run.path.name} --recipe {config.recipe} {options}
+genart train vae DIR --run {run.path.name} --recipe {config.recipe} \\
+    {options}
 python benchmarks/vae_card.py {folder}
 ```
 """
 
 
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 GIVEN = (
     *("resolution", "latent_channels", "width", "pixel", "kl", "perceptual", "adversarial"),
-    *("rate", "batch", "held_out", "measure_kimg", "kimg"),
+    *("rate", "batch", "augment", "precision", "held_out", "measure_kimg", "kimg"),
 )
 """Settings that the command in the card names."""
 
@@ -127,6 +154,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--as", dest="name", default="emoji")
     parser.add_argument("--layout", default="stock")
+    parser.add_argument("--machine", default="unknown", help="what it was trained on, in words")
     args = parser.parse_args()
     run = RunFolder(args.run)
     found = reached(run, "best")
@@ -139,11 +167,13 @@ def main() -> None:
     save_vae(path, found.network, args.layout)
     kept = load_vae(path)  # what the card says is true of the file
     figures = measure_vae(kept.network, batches(apart))
-    (components,) = pca_psnrs(rest, apart, [int(figures["units"])])
+    mirrored = np.concatenate([rest, rest[..., ::-1]])
+    numbers = [int(figures["units"])]
+    components = pca_psnrs(rest, apart, numbers) + pca_psnrs(mirrored, apart, numbers)
     rebuilt_sheet(kept, apart).save(path.with_name(f"{path.stem}_rebuilt.jpg"), quality=90)
     with written(path.with_suffix(".md")) as temporary:
-        temporary.write_text(card(run, path, figures, components), encoding="utf-8")
-    print(f"PSNR {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.3f}, PCA {components:.2f} dB")
+        temporary.write_text(card(run, path, figures, components, args.machine), encoding="utf-8")
+    print(f"PSNR {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.3f}, PCA {components[0]:.2f} dB")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """VAEs of this pack in a ComfyUI that has never heard of it."""
 
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,11 @@ def test_a_fresh_vae_does_what_it_did_where_it_learned(bare_server, unseen, tmp_
     )
     assert here > 12  # it has learned: grey alone comes to 8
     assert there == pytest.approx(here, abs=0.03)
+
+
+def test_the_shipped_vae_is_worth_what_its_card_says(bare_server, repository, unseen):
+    folder = repository / "models" / "vae"
+    said = re.search(r"PSNR \| ([0-9.]+) dB", (folder / "emoji.md").read_text())
+    made = round_trip(bare_server, unseen, folder / "emoji.safetensors")
+    # SaveImage cuts numbers off where the card rounds them: .01 dB.
+    assert decibel(made, unseen) == pytest.approx(float(said[1]), abs=0.03)
