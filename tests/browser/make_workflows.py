@@ -58,7 +58,6 @@ SHOWN = {
     "latent_atlas": "latent_atlas_*.png",
 }
 OWN_RUN = "my_gan"
-ITS_OWN_VAE = "Load VAE.vae_name=pixel_space"  # what ComfyUI has without a file
 MORPHED = {"First": "1f469-200d-1f680", "Second": "1f468-200d-1f3a4"}
 # For thumbnails: training that does not show is short, and the run to look at is not that one.
 SETTINGS = {
@@ -68,11 +67,7 @@ SETTINGS = {
     ],
     "judge_training": [f"Load Run.run_name={OWN_RUN}"],
     "vae_round_trip": ["Load Image.image=emoji.png"],
-    "latent_morph": [
-        ITS_OWN_VAE,
-        *(f"{which} picture.image={which.lower()}.png" for which in MORPHED),
-    ],
-    "latent_atlas": [ITS_OWN_VAE],
+    "latent_morph": [f"{which} picture.image={which.lower()}.png" for which in MORPHED],
 }
 ATTRIBUTE = {"with": "1f9b0", "without": "1f9b3"}  # red hair and white, as names of emoji have it
 ONE_EMOJI, SIDE = "1f469-200d-1f680", 64
