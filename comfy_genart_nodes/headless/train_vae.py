@@ -29,7 +29,7 @@ HELP: Mapping[str, str] = {
     "adversarial": "weight of the critic; 0 for none",
     "adversarial_after": "thousand pictures before the critic joins",
     "eq": "in so many of the steps latents are turned and made smaller: 0 to 1",
-    "augment": "turn, move, resize and recolour pictures, each with this probability: 0 to 1",
+    "augment": "mirror, turn, move, resize, recolour pictures, each so probably: 0 to 1",
 }
 
 

@@ -18,7 +18,7 @@ def parts_of(conditioning: Conditioning, number: int) -> Parts:
     """What a text encoder made of a key.
 
     Raises:
-        GenartError: when it is several prompts combined, or none of text.
+        GenartError: when it is several prompts combined, none of text, or one that cannot travel.
     """
     if len(conditioning) != 1:
         raise GenartError(
@@ -28,6 +28,16 @@ def parts_of(conditioning: Conditioning, number: int) -> Parts:
     tokens, more = conditioning[0]
     if not isinstance(tokens, Tensor) or tokens.ndim != 3:
         raise GenartError(f"Prompt {number} is not of text: wire one of CLIP Text Encode.")
+    if isinstance(more.get(MASK), Tensor) and more[MASK].ndim != 2:
+        raise GenartError(
+            f"Prompt {number} has the mask of a style model: apply the style model after Prompt "
+            "Travel."
+        )
+    if "t5xxl_ids" in more:
+        raise GenartError(
+            f"Prompt {number} keeps its words as numbers, between which nothing lies: let the "
+            "noise travel instead."
+        )
     found = {n: x for n, x in more.items() if isinstance(x, Tensor) and n.startswith(_TRAVELS)}
     return {TOKENS: tokens} | found
 

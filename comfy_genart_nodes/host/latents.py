@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..errors import GenartError, check_choice
 from ..latent.families import family, size
+from .memory import check_bytes
 from .vae import latents_of
 
 Latent = dict[str, Any]
@@ -124,12 +125,7 @@ def check_room(count: int, like: Tensor, mask: int = 0) -> None:
         GenartError: so.
     """
     need = count * (like[0].numel() + mask) * torch.float32.itemsize
-    free = mm.get_free_memory(mm.intermediate_device())
-    if need > free:
-        raise GenartError(
-            f"{count:,} latents of {size(like)} places take {need / 1e9:.1f} GB, and "
-            f"{free / 1e9:.1f} GB are free: make fewer at a time."
-        )
+    check_bytes(need, f"{count:,} latents of {size(like)} places")
 
 
 def parts(count: int, like: Tensor) -> Iterator[slice]:
@@ -185,7 +181,7 @@ def masks_between(a: Latent, b: Latent, pairs: int, t: Tensor) -> Tensor | None:
     Returns:
         `[pairs * len(t), 1, ...]`, or a single one for all; None where there are none.
     """
-    first, second = mask_of(a), mask_of(b)
+    first, second = mask_of(a), _cut_mask(b, a)
     if first is None or second is None:
         alone = second if first is None else first
         if alone is None or len(alone) == 1:
@@ -204,7 +200,7 @@ def masks_blended(latents: Sequence[Latent], weights: Tensor) -> Tensor | None:
     One LATENT's alone, the same for all of its samples, stays as it is. Else a sampler works
     everywhere where one has no mask.
     """
-    masks = [mask_of(latent) for latent in latents]
+    masks = [_cut_mask(latent, latents[0]) for latent in latents]
     known = [mask for mask in masks if mask is not None]
     if not known or (len(known) == 1 and len(known[0]) == 1):
         return known[0] if known else None
@@ -230,6 +226,18 @@ def _scaled(samples: Tensor, first: Tensor) -> Tensor:
     height, width = first.shape[-2:]
     scaled: Tensor = common_upscale(samples, width, height, "bilinear", "center")
     return scaled
+
+
+def _cut_mask(latent: Latent, first: Latent) -> Tensor | None:
+    """A LATENT's mask, without what is cut off its samples where they are scaled to the first's."""
+    mask, (height, width) = mask_of(latent), first["samples"].shape[-2:]
+    if mask is None or latent["samples"].shape[-2:] == (height, width):
+        return mask
+    tall, wide = mask.shape[-2:]
+    kept_wide = min(wide, round(tall * width / height))
+    kept_tall = min(tall, round(wide * height / width))
+    top, left = (tall - kept_tall) // 2, (wide - kept_wide) // 2
+    return mask[..., top : top + kept_tall, left : left + kept_wide]
 
 
 def _resized(mask: Tensor, like: Tensor) -> Tensor:

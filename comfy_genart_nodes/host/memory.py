@@ -18,6 +18,24 @@ LARGEST_ON_CPU = 2**30
 """Bytes of a batch on a CPU: larger ones gain nothing there, and Cancel would wait for them."""
 
 
+def check_bytes(need: float, what: str) -> None:
+    """Refuse results that do not fit into memory, before any of them is made.
+
+    Args:
+        need: bytes that they take.
+        what: they are, for the sentence.
+
+    Raises:
+        GenartError: so.
+    """
+    free = mm.get_free_memory(mm.intermediate_device())
+    if need > free:
+        raise GenartError(
+            f"{what} take {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: make fewer at a "
+            "time."
+        )
+
+
 def manage(module: nn.Module) -> ModelPatcher:
     """Hand a network to ComfyUI, which from now on decides when it lies on the device."""
     return ModelPatcher(module, mm.get_torch_device(), mm.unet_offload_device())

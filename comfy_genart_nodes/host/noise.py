@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import GenartError
 from ..latent.noise import Travel, noise_of_batch, noise_of_film
-from .progress import Progress
+from .progress import Progress, show_text
+from .vae import latents_of
 
 _KEY = "genart_noise"
 
@@ -50,6 +51,11 @@ class TravellingNoise:
             done = Progress(latents.shape[2]).at
             return noise_of_film(self.travel, latents, self.frames, done)
         numbers = input_latent.get("batch_index") or range(len(latents))
+        if len(numbers) > 1 and len(set(numbers)) == 1:
+            show_text(
+                "All latents have one batch_index and so one noise: "
+                "LatentBatchSeedBehavior (random) lets it travel."
+            )
         if len(numbers) != len(latents):
             raise GenartError(
                 f"There are {len(latents)} latents and {len(numbers)} numbers in their "
@@ -68,13 +74,14 @@ def with_noise(model: ModelPatcher, noise: Any, samples: dict[str, Any]) -> Mode
         noise: any NOISE.
         samples: the LATENT that will be sampled, which knows whether it is a part of more.
     """
+    count = len(latents_of(samples))
 
     def begin(
         executor: Callable[..., Tensor], drawn: Tensor, latents: Tensor, *more: Any, **named: Any
     ) -> Tensor:
-        if len(latents) != len(samples["samples"]):
+        if len(latents) != count:
             raise GenartError(
-                f"The noise is for {len(samples['samples'])} latents and {len(latents)} are "
+                f"The noise is for {count} latents and {len(latents)} are "
                 "sampled: wire the same latents into both nodes."
             )
         if torch.count_nonzero(drawn):  # a sampler that adds no noise goes on adding none

@@ -71,17 +71,18 @@ def result(kind: Any, name: str, display_name: str, tooltip: str, **keywords: An
     return _build(kind.Output, named | keywords)
 
 
-def seed_field(tooltip: str, name: str = "seed", control: bool = True) -> io.Input:
-    """A seed from 0 to `MAX_SEED`.
+def seed_field(
+    tooltip: str, name: str = "seed", control: bool = True, most: int = MAX_SEED
+) -> io.Input:
+    """A seed from 0 on.
 
     Args:
         tooltip: one sentence for the person.
         name: its id.
         control: let the page change it after every run.
+        most: the largest; a GAN's by default.
     """
-    return field(
-        io.Int, name, tooltip, default=0, min=0, max=MAX_SEED, control_after_generate=control
-    )
+    return field(io.Int, name, tooltip, default=0, min=0, max=most, control_after_generate=control)
 
 
 def within_bounds(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:

@@ -126,7 +126,7 @@ class Passes:
 
         def whole(part: Tensor) -> Tensor:
             made = vae.first_stage_model.decode(part.to(vae.device, vae.vae_dtype))
-            return vae.process_output(made.float()).movedim(1, -1)
+            return vae.process_output(made.to(torch.float32, copy=True)).movedim(1, -1)
 
         def strips(part: Tensor) -> Tensor:
             made, _ = in_strips.decode(vae, part, STRIP_BYTES)

@@ -81,6 +81,8 @@ def examine(sample: Tensor) -> Findings:
     slope, error = _slope(x)
     flat = (moments(x).std[0] <= 1e-6 * max(std, 1e-12)).nonzero()[:, 0].tolist()
     kind = _kind(x, std, slope, error)
+    if len(flat) == x.shape[1] and kind != "empty":
+        kind = ""  # one colour, whose spectrum tells nothing
     found = Findings(
         mean=mean,
         std=std,

@@ -86,7 +86,7 @@ def atlas(corners: Tensor, right: Tensor, down: Tensor, law: Law) -> Tensor:
     if law == "noise":
         top, bottom = between(corners[:2], right, law), between(corners[2:], right, law)
         return slerp(top, bottom, down)
-    return blend(corners, corner_weights(right, down).to(corners.device), law)
+    return blend(corners, corner_weights(right, down), law)
 
 
 def corner_weights(right: Tensor, down: Tensor) -> Tensor:

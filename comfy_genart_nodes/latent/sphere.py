@@ -125,7 +125,11 @@ def karcher_mean(samples: Tensor, weights: Tensor | None = None, rounds: int = 1
 
 
 def _norm(a: Tensor, b: Tensor, at: Tensor) -> Tensor:
-    """What lies between the norms of samples, in the shape that multiplies them."""
+    """What lies between the norms of samples, in the shape that multiplies them.
+
+    Beyond an end it is the end's: a norm that went on falling would come out behind the origin.
+    """
+    at = at.clamp(0, 1)
     return per_sample(norms(a), a) * (1 - at) + per_sample(norms(b), a) * at
 
 

@@ -19,9 +19,9 @@ CATEGORY = "genart/latent"
 LARGEST_BATCH = 100_000
 MODES = [AUTO, *LAWS]
 WAYS: dict[Law, str] = {
-    "noise": "noise, as which it stays",
-    "picture": "encoded pictures, whose contrast is kept",
-    "straight": "straight lines",
+    "noise": "taken for noise, which stays noise",
+    "picture": "taken for encoded pictures, whose contrast is kept",
+    "straight": "averaged in straight lines",
 }
 MORE = "second", "third", "fourth"
 
@@ -35,7 +35,7 @@ def mode_field(noise: str) -> io.Input:
     return field(
         io.Combo,
         "mode",
-        f"auto looks what the latents are. noise: {noise}, so that a sampler gets noise of full "
+        f"auto looks at what the latents are. noise: {noise}, so that a sampler gets noise of full "
         "strength. picture: straight lines, each channel with the mean and deviation between the "
         "latents', so that nothing goes grey. straight: plain means.",
         options=MODES,
@@ -285,8 +285,8 @@ def _law(mode: str, samples: Tensor) -> Law:
 def _about(laws: list[Law]) -> str:
     """What latents were taken for, in a line."""
     if len(set(laws)) == 1:
-        return f"Taken for {WAYS[laws[0]]}."
-    told = [f"{laws.count(law)} taken for {WAYS[law]}" for law in LAWS if law in laws]
+        return f"{WAYS[laws[0]].capitalize()}."
+    told = [f"{laws.count(law)} {WAYS[law]}" for law in LAWS if law in laws]
     return "; ".join(told) + "."
 
 

@@ -8,7 +8,7 @@ from ..errors import check_choice
 from ..host.noise import TravellingNoise, with_noise
 from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..latent.noise import NoiseLoop, SeedTravel
-from ..ranges import read_seeds
+from ..ranges import LARGEST_SEED, read_seeds
 from .journey import MOST_FRAMES, journey, journey_fields
 
 CATEGORY = "genart/latent"
@@ -96,7 +96,10 @@ class LoopNoise(io.ComfyNode):
             ),
             search_aliases=["seed travel", "seamless loop", "cinemagraph", "RandomNoise"],
             inputs=[
-                seed_field("Of the noise; a circle begins with this seed's own picture."),
+                seed_field(
+                    "Of the noise; a circle begins with this seed's own picture.",
+                    most=LARGEST_SEED,
+                ),
                 field(
                     io.Combo,
                     "path",

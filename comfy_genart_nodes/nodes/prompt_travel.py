@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..host.conditioning import Conditioning, in_batches, parts_of
+from ..host.memory import check_bytes
 from ..host.progress import Progress
 from ..host.schema import field, result, schema, within_bounds
 from ..latent.prompts import travel
@@ -80,6 +81,8 @@ class TravelPrompt(io.ComfyNode):
         """Travel."""
         wired = [each for each in (prompt_1, prompt_2, prompt_3, prompt_4) if each is not None]
         keys = [parts_of(each, number) for number, each in enumerate(wired, 1)]
+        each = sum(part[0].numel() * part.element_size() for part in keys[0].values())
+        check_bytes(frames * each, f"{frames:,} prompts")
         bar, way = Progress(SCALE), journey(loop, smooth, easing, times)
         made = travel(keys, way, frames, lambda share: bar.at(round(SCALE * share)))
         return io.NodeOutput(in_batches(prompt_1, made, batch_size))

@@ -137,9 +137,9 @@ def _loss_fields() -> list[io.Input]:
         ),
         amount(
             "augment",
-            "Pictures are turned, moved, resized and recoloured, each with this probability, so "
-            "that few of them teach the VAE to rebuild others, too. .15 suits a few thousand "
-            "pictures. 0 to 1.",
+            "Pictures are mirrored, turned, moved, resized and recoloured (inverted, too), each "
+            "with this probability, so that few of them teach the VAE to rebuild others, too. .15 "
+            "suits a few thousand pictures. 0 to 1.",
             0.0,
             1.0,
             step=0.05,

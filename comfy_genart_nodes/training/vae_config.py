@@ -37,9 +37,9 @@ class VAEConfig(RunConfig):
         adversarial_after: thousand pictures before the critic joins.
         eq: in so many of the steps the latents are turned and made smaller, and the pictures
             likewise (Kouzelis et al. 2025): 0 to 1.
-        augment: pictures are turned, moved, resized and recoloured, each kind of change with this
-            probability, as ADA changes what its discriminator sees: 0 to 1. What a VAE rebuilds of
-            few pictures it then rebuilds of others, too.
+        augment: pictures are mirrored, turned, moved, resized and recoloured, each kind of change
+            with this probability, as ADA changes what its discriminator sees: 0 to 1. What a VAE
+            rebuilds of few pictures it then rebuilds of others, too.
     """
 
     KIND: ClassVar[str] = "vae"

@@ -208,6 +208,22 @@ def test_other_sides_are_scaled_where_that_is_asked_for(server):
     assert "16x16 places" in refused and "32x24" in refused and "scale to the first" in refused
 
 
+def test_a_mask_is_cut_as_its_latent_is(server):
+    graph = Graph()
+    wide = latent(server, graph, pictures(1, 4, 16, 32))
+    square = latent(server, graph, pictures(1, 4, 16, 16, seed=7))
+    middle = graph.node("SolidMask", value=1.0, width=128, height=128)
+    around = graph.node("SolidMask", value=0.0, width=256, height=128)
+    mask = graph.node(
+        "MaskComposite", destination=around, source=middle, x=64, y=0, operation="add"
+    )
+    masked_wide = graph.node("SetLatentNoiseMask", samples=wide, mask=mask)
+    none = masked(graph, square, 0.0, side=128)
+    for first in (square, none):  # alone, and blended
+        made = between(graph, first, masked_wide, t=1.0, sizes="scale to the first")
+        assert whole(server, graph, made)["noise_mask"].min() == 1
+
+
 @pytest.mark.parametrize(
     ("a", "b", "says"),
     [

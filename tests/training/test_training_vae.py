@@ -220,7 +220,8 @@ def test_a_whole_vae_goes_on_too(begin, trained):
 REFUSED = {
     "multiples of 8": ("tiny", {"resolution": 36}),
     "wire one into base": ("fine-tune", {}),
-    "at most 1": ("tiny", {"eq": 2.0}),
+    "eq must be from 0 to 1": ("tiny", {"eq": 2.0}),
+    "augment must be from 0 to 1": ("tiny", {"augment": 1.5}),
     "one place: set eq to 0": ("beta", {"eq": 0.5}),
     "fewer than a batch": ("tiny", {"batch": 64}),
 }

@@ -1,5 +1,7 @@
 """Filtered changes of resolution against their definition: insert zeros, filter, drop samples."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -61,6 +63,14 @@ def test_no_grid_on_a_flat_picture():
     weight = torch.ones(1, 2, 3, 3, dtype=torch.float64)
     made = filters.convolve_upsampled(flat, weight)[:, :, 4:-4, 4:-4]
     assert made.std() < 1e-12
+
+
+def test_a_compiler_takes_it_whole(picture):
+    compiled = torch.compile(filters.blur, backend="eager", fullgraph=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = compiled(picture, 2)
+    torch.testing.assert_close(made, filters.blur(picture, 2))
 
 
 @pytest.mark.parametrize(("padding", "stride"), [(1, 1), (1, 2), (2, 1)])

@@ -71,6 +71,12 @@ def test_what_is_wrong_is_told(sample, says):
     assert any(says in sentence for sentence in examine(sample).complaints)
 
 
+def test_one_colour_is_no_noise():
+    flat = torch.tensor([0.5, -1.0, 2.0, 0.1])[:, None, None].expand(4, 32, 32)
+    found = examine(flat)
+    assert found.kind == "" and found.flat == (0, 1, 2, 3)
+
+
 def test_nan_is_told_and_the_rest_is_still_judged():
     sample = noise(4, 64, 64)
     sample[0, 0, :3] = torch.tensor([math.nan, math.inf, -math.inf])

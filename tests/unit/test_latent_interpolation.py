@@ -20,6 +20,7 @@ from comfy_genart_nodes.latent.sphere import (
     nlerp,
     norms,
     slerp,
+    units,
 )
 from comfy_genart_nodes.latent.statistics import (
     blended,
@@ -128,6 +129,14 @@ def test_beyond_the_ends_it_goes_on():
     a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     assert torch.allclose(slerp(a, b, 2.0), torch.tensor([[-1.0, 0.0]]), atol=1e-6)
     assert torch.allclose(lerp(a, b, 2.0), torch.tensor([[-1.0, 2.0]]))
+
+
+def test_beyond_the_ends_norms_are_those_of_the_ends():
+    a, b = noise(1, 4, 8, 8, seed=1) * 14, noise(1, 4, 8, 8, seed=2)
+    for t, end in ((1.2, b), (-0.2, a)):
+        gone = slerp(a, b, torch.tensor([t]))
+        assert torch.allclose(norms(gone), norms(end), rtol=1e-5)
+        assert float(inner(units(gone), units(end))) > 0.9  # and not behind the origin
 
 
 def test_exp_undoes_log():

@@ -32,7 +32,9 @@ def blur(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -> Tensor:
 
 
 def _filtered(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
-    weight = _kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+    # A compiler neither knows of caches nor needs one.
+    kernel = _made if torch.compiler.is_compiling() else _kernel
+    weight = kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
     return F.conv2d(x, weight, stride=stride, padding=padding, groups=x.shape[1])
 
 
@@ -40,8 +42,12 @@ def _filtered(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
 def _kernel(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Kept, since bringing it to a GPU at every use would make the CPU wait for that."""
     with torch.inference_mode(False):
-        taps = torch.tensor(_TAPS, dtype=dtype)
-        return (torch.outer(taps, taps) * gain).to(device)
+        return _made(gain, dtype, device)
+
+
+def _made(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    taps = torch.tensor(_TAPS, dtype=dtype, device=device)
+    return torch.outer(taps, taps) * gain
 
 
 class _Filter(torch.autograd.Function):
