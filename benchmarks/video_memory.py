@@ -8,6 +8,7 @@ resident memory as the operating system counts it. `gan`: 10000 frames of the sh
 `latents`: 2000 frames of 256x256 by a small VAE of random weights.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -54,8 +55,8 @@ def prompt(kind: str, frames: int) -> dict[str, Any]:
             "GenartSampleGANToVideo": {"gan": ["1", 0], "latents": ["3", 0], **file, **look},
         }
     return {
-        str(number): {"class_type": kind, "inputs": inputs}
-        for number, (kind, inputs) in enumerate(nodes.items(), 1)
+        str(number): {"class_type": name, "inputs": inputs}
+        for number, (name, inputs) in enumerate(nodes.items(), 1)
     }
 
 
@@ -104,5 +105,10 @@ def main(kind: str, frames: int) -> None:
 
 
 if __name__ == "__main__":
-    chosen = sys.argv[1] if len(sys.argv) > 1 else "gan"
-    main(chosen, int(sys.argv[2]) if len(sys.argv) > 2 else FRAMES[chosen])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("kind", nargs="?", choices=FRAMES, default="gan")
+    parser.add_argument("frames", nargs="?", type=int)
+    given = parser.parse_args()
+    main(given.kind, given.frames or FRAMES[given.kind])

@@ -1,10 +1,13 @@
 """Writing files so that a crash, a full disk or a virus scanner leaves no half of one."""
 
+import errno
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from .errors import GenartError
 
@@ -48,3 +51,25 @@ def written(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # gone with the rename, or never made
             temporary.unlink()
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Take an exclusive lock, if it can be had at once.
+
+    Raises:
+        OSError: where files cannot be locked at all.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            return False
+        raise
+    return True

@@ -1,6 +1,6 @@
 """What a person sees of a node at work: a bar, a preview, a line of text; and Cancel."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import comfy.model_management as mm
@@ -14,6 +14,9 @@ from torch import nn
 
 PREVIEW_SIZE = 512
 """Longest side of a preview in pixels; the page shrinks it to the node."""
+
+
+_SHARES = 1000
 
 
 class Progress:
@@ -40,6 +43,22 @@ class Progress:
         check_cancelled()
         shown = None if preview is None else ("JPEG", preview.convert("RGB"), PREVIEW_SIZE)
         self._bar.update_absolute(step, total, shown)
+
+
+def share_shown() -> Callable[[float], None]:
+    """A bar for work that is told in shares, 0 to 1; each call heeds Cancel."""
+    bar, shown = Progress(_SHARES), -1
+
+    def show(share: float) -> None:
+        nonlocal shown
+        step = min(int(_SHARES * share), _SHARES)
+        if step == shown:  # the page need not hear of every little
+            check_cancelled()
+            return
+        shown = step
+        bar.at(step)
+
+    return show
 
 
 def check_cancelled() -> None:

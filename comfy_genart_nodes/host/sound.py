@@ -9,28 +9,37 @@ from torch import Tensor
 
 from ..errors import GenartError
 
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+"""Samples a second that AAC knows; others are played at 48,000."""
 
-def waveform_of(audio: Mapping[str, Any]) -> tuple[Tensor, int]:
+
+def waveform_of(audio: Mapping[str, Any] | None) -> tuple[Tensor, int]:
     """The one sound of an AUDIO, `[channels, samples]`, and its samples a second.
 
     Raises:
-        GenartError: when it holds several, or none.
+        GenartError: when it holds several, or none, or numbers that are none.
     """
+    if audio is None:  # of a video without sound
+        raise GenartError("This video has no sound: choose one that has, or wire Load Audio.")
     waveform, rate = audio["waveform"], int(audio["sample_rate"])
-    if waveform.ndim != 3 or len(waveform) != 1 or 0 in waveform.shape:
+    if waveform.ndim != 3:
+        raise GenartError(
+            f"This AUDIO has the shape {list(waveform.shape)} and not that of a batch, channels, "
+            "samples: wire Load Audio."
+        )
+    if len(waveform) != 1 or 0 in waveform.shape:
         raise GenartError(
             f"This AUDIO holds {len(waveform) if waveform.numel() else 'no'} sounds: wire one "
             "alone."
         )
+    if not waveform.isfinite().all():
+        raise GenartError("This sound holds values that are no numbers: look at what made it.")
     return waveform[0].cpu(), rate
 
 
 def audio_of(waveform: Tensor, rate: int) -> dict[str, Any]:
     """A waveform `[channels, samples]` as AUDIO."""
     return {"waveform": waveform[None], "sample_rate": rate}
-
-
-AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
 class Soundtrack:

@@ -13,10 +13,8 @@ from ..vae.layers import UnknownError
 from ..vae.networks.vector import VectorVAE
 from ..vae.seamless import Coder, decoder_of, encoder_of
 from ..vae.strips import Workshop
-from .progress import Progress, check_cancelled
+from .progress import share_shown
 
-SCALE = 1000
-"""Steps of the bar."""
 MOST_ON_CPU = 16 << 20
 """Bytes of a strip where larger ones gain nothing, and lie beside the maps."""
 
@@ -168,15 +166,5 @@ def _each(vae: Any, coder: Coder, inputs: Tensor, strip_bytes: int) -> Iterator[
 
 def _heeding(passes: int) -> Callable[[float], None]:
     """Shows how many of so many passes are done, and heeds Cancel."""
-    bar, shown = Progress(SCALE), -1
-
-    def heed(done: float) -> None:
-        nonlocal shown
-        step = min(int(SCALE * done / passes), SCALE)
-        if step == shown:  # the page need not hear of every strip
-            check_cancelled()
-            return
-        shown = step
-        bar.at(step)
-
-    return heed
+    show = share_shown()
+    return lambda done: show(done / passes)

@@ -61,9 +61,12 @@ class Passes:
         return (*frames, max(1, height // self.factor), max(1, width // self.factor))
 
     def mark(self) -> str:
-        """A hash of the VAE's weights."""
-        weights = self.vae.first_stage_model.state_dict()
-        return marked(self.vae.vae_dtype, *(part for pair in weights.items() for part in pair))
+        """A hash of all that decides what the VAE makes."""
+        model = self.vae.first_stage_model
+        # Settings of layers, and the scale of latents, stand beside the weights.
+        how = (self.vae.vae_dtype, repr(model), getattr(model, "space", None))
+        weights = model.state_dict()
+        return marked(*how, *(part for pair in weights.items() for part in pair))
 
     def settled(self, latents: Tensor) -> Tensor:
         """Latents as this VAE can have them: the nearest codes, where those are finite."""

@@ -6,10 +6,11 @@ the same video finds the parts it has, and its file is, byte for byte, that of o
 """
 
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,10 +23,11 @@ from av.container import OutputContainer
 from comfy_api.latest import InputImpl, io, ui
 from torch import Tensor
 
-from ..files import written
+from ..errors import GenartError
+from ..files import try_lock, unwritable, written
 from . import outputs
 from .folders import output_folder
-from .images import to_picture
+from .images import to_bytes, to_picture
 from .progress import Progress, check_cancelled, show_text
 from .schema import field, result
 from .sound import Soundtrack, waveform_of
@@ -39,8 +41,12 @@ QUALITY = "16"
 PART = 64
 """Latents of a part: what a crash costs. Each begins with a whole picture, which takes room."""
 
+FORMAT = 1
+"""Of parts: to be raised when they are encoded in another way, for parts of two do not go together.
+"""
+
 KEPT_DAYS = 7
-"""Parts of a video that nobody went on with are removed after so long."""
+"""Parts that nobody went on with for so long are removed when another video is begun."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +72,7 @@ class Footage:
 def video_fields(prefix: str) -> list[io.Input]:
     """Speed and name of a video's file: what `save` takes beside the sound."""
     return [
-        field(io.Float, "fps", "Frames a second.", default=24.0, min=1.0, max=240.0, step=1.0),
+        field(io.Float, "fps", "Frames a second.", default=24.0, min=1.0, max=240.0, step=0.01),
         field(
             io.String,
             "filename_prefix",
@@ -113,12 +119,16 @@ def save(
             disk is full, or AUDIO holds no sound or several.
         InterruptProcessingException: when the person pressed Cancel. Let it through.
     """
-    path = outputs.series(prefix, *footage.size).path(".mp4")
-    folder = unfinished() / marked(footage.mark, fps, QUALITY, footage.part)
-    _forget_abandoned(folder)
+    outputs.series(prefix, *footage.size)  # refused now, not when hours of pictures are made
     if audio is not None:
-        waveform_of(audio)  # refused now, not when hours of pictures are made
-    _join(path, _parts(folder, footage, fps), outputs.workflow_texts(hidden), audio)
+        waveform_of(audio)
+    decides = (footage.mark, fps, QUALITY, footage.part, FORMAT, av.__version__)
+    folder = unfinished() / marked(*decides)
+    _forget_abandoned(folder)
+    with _alone(folder):
+        parts = _parts(folder, footage, fps)
+        path = outputs.series(prefix, *footage.size).path(".mp4")  # others may have been saved
+        _join(path, parts, outputs.workflow_texts(hidden), audio)
     shutil.rmtree(folder, ignore_errors=True)
     shown = ui.PreviewVideo([outputs.shown(path)])
     return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=shown)
@@ -130,6 +140,39 @@ def unfinished() -> Path:
     In the output folder, for ComfyUI empties its folder for temporary files when it starts.
     """
     return output_folder() / "genart" / "unfinished_videos"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others from making the same video in the same folder meanwhile.
+
+    Raises:
+        GenartError: when another one does.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("a+b")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    with file:
+        held = True
+        with suppress(OSError):  # on a disk without locks nobody is kept away
+            held = try_lock(file)
+        if not held:
+            raise GenartError(
+                "Another ComfyUI is making this very video: wait for it, or name another file and "
+                "change something of what it shows."
+            )
+        yield
+
+
+def _whole(part: Path) -> bool:
+    """Whether a part is there and can be read: disks lose files."""
+    try:
+        with av.open(str(part)) as made:
+            return made.streams.video[0].frames > 0
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def marked(*values: object) -> str:
@@ -154,21 +197,24 @@ def _parts(folder: Path, footage: Footage, fps: float) -> list[Path]:
         end = min(start + footage.part, footage.count)
         part = folder / f"{start:08}.mp4"
         parts.append(part)
-        if part.exists():
+        if _whole(part):
             progress.at(end)
             continue
         if start and not told:
-            show_text(f"Goes on at {start} of {footage.count}.")
+            show_text(f"Goes on at {start} of {footage.count} latents.")
         told = True
-        _write(part, _seen(footage.make(start, end), progress, start), fps)
+        _write(part, _seen(footage.make(start, end), progress, start, end), fps)
     return parts
 
 
-def _seen(batches: Iterable[Tensor], progress: Progress, done: int) -> Iterator[Tensor]:
-    """The same batches; the node shows how far they are, and the last picture."""
+def _seen(batches: Iterable[Tensor], progress: Progress, done: int, end: int) -> Iterator[Tensor]:
+    """The same batches; the node shows how far they are, and the last picture.
+
+    Of films, which have more pictures than latents, it shows the part's end when it is near.
+    """
     for pictures in batches:
         yield pictures
-        done += len(pictures)
+        done = min(done + len(pictures), end)
         progress.at(done, preview=to_picture(pictures[-1]))
 
 
@@ -198,12 +244,13 @@ def _join(
     ):
         container.metadata.update(texts)
         with av.open(str(parts[0])) as first:
-            stream = container.add_stream_from_template(first.streams.video[0])
+            # Opaque: without an encoder of its own, whose tables would not be the parts'.
+            stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
         track = None if audio is None else Soundtrack(container, audio)
-        begins = 0
+        begins, lead = 0, None
         for part in parts:
             check_cancelled()
-            begins = _append(container, stream, part, begins, track)
+            begins, lead = _append(container, stream, part, begins, lead, track)
         if track is not None:
             track.close()
 
@@ -213,9 +260,23 @@ def _append(
     stream: av.VideoStream,
     part: Path,
     begins: int,
+    lead: int | None,
     track: Soundtrack | None,
-) -> int:
-    """Put a part at a time of the whole, in its unit, and what is heard meanwhile; when it ends."""
+) -> tuple[int, int | None]:
+    """Put a part at a time of the whole, in its unit, and what is heard meanwhile.
+
+    Args:
+        container: the file.
+        stream: of it.
+        part: to append.
+        begins: when.
+        lead: when the first part's decoding begins, which a part of one or two frames does later.
+        track: the sound.
+
+    Returns:
+        When it ends, and the lead.
+    """
+    first = None
     with av.open(str(part)) as source:
         given = source.streams.video[0]
         assert given.time_base is not None
@@ -225,16 +286,18 @@ def _append(
         for packet in source.demux(given):
             if packet.dts is None or packet.pts is None:  # the last, which is empty
                 continue
+            first = packet.dts if first is None else first
+            lead = first if lead is None else lead
             packet.pts += begins
-            packet.dts += begins
+            packet.dts += begins + lead - first
             packet.stream = stream
             container.mux(packet)
-    return ends
+    return ends, lead
 
 
 def _stream(container: OutputContainer, fps: float, frame: av.VideoFrame) -> av.VideoStream:
     """A stream for frames of this size."""
-    stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1000))
+    stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1001))
     stream.width, stream.height = frame.width, frame.height
     stream.pix_fmt = "yuv420p"
     stream.options = {"crf": QUALITY}
@@ -245,9 +308,10 @@ def _stream(container: OutputContainer, fps: float, frame: av.VideoFrame) -> av.
 def _levels(pictures: Tensor) -> Tensor:
     """`[n, h, w, 3]` uint8 with even sides."""
     height, width = pictures.shape[1:3]
-    rgb = pictures[..., :3].movedim(-1, 1)
-    even = F.pad(rgb, (0, width % 2, 0, height % 2), mode="replicate")
-    return (even * 255).round().clamp(0, 255).byte().movedim(1, -1).contiguous().cpu()
+    rgb = torch.from_numpy(to_bytes(pictures)[..., :3]).movedim(-1, 1)
+    if height % 2 or width % 2:
+        rgb = F.pad(rgb, (0, width % 2, 0, height % 2), mode="replicate")
+    return rgb.movedim(1, -1).contiguous()
 
 
 def _forget_abandoned(ours: Path) -> None:
@@ -255,5 +319,6 @@ def _forget_abandoned(ours: Path) -> None:
     oldest = time.time() - KEPT_DAYS * 24 * 3600
     for folder in unfinished().glob("*"):
         with suppress(OSError):  # another ComfyUI may be as fast
-            if folder != ours and folder.stat().st_mtime < oldest:
+            ends = re.fullmatch("[0-9a-f]{32}", folder.name)  # and no run of that name
+            if ends and folder != ours and folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -4,13 +4,12 @@ from comfy_api.latest import io
 
 from ..host.conditioning import Conditioning, in_batches, parts_of
 from ..host.memory import check_bytes
-from ..host.progress import Progress
+from ..host.progress import share_shown
 from ..host.schema import field, result, schema, within_bounds
 from ..latent.prompts import travel
 from .journey import MOST_FRAMES, journey, journey_fields
 
 CATEGORY = "genart/latent"
-SCALE = 1000
 """Steps of the bar."""
 
 
@@ -83,6 +82,6 @@ class TravelPrompt(io.ComfyNode):
         keys = [parts_of(each, number) for number, each in enumerate(wired, 1)]
         each = sum(part[0].numel() * part.element_size() for part in keys[0].values())
         check_bytes(frames * each, f"{frames:,} prompts")
-        bar, way = Progress(SCALE), journey(loop, smooth, easing, times)
-        made = travel(keys, way, frames, lambda share: bar.at(round(SCALE * share)))
+        way = journey(loop, smooth, easing, times)
+        made = travel(keys, way, frames, share_shown())
         return io.NodeOutput(in_batches(prompt_1, made, batch_size))

@@ -210,7 +210,7 @@ class SampleGANToVideo(io.ComfyNode):
         footage = video.Footage(
             len(latents),
             lambda start, end: pictures(gan, latents, settings, range(start, end)),
-            video.marked(gan.loaded.hash, latents.tensor, latents.classes, settings),
+            video.marked(gan.loaded.hash, latents.space, latents.tensor, latents.classes, settings),
             (width, height),
         )
         return video.save(footage, fps, filename_prefix, cls.hidden, audio)

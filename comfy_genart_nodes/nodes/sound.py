@@ -6,6 +6,7 @@ from comfy_api.latest import io, ui
 
 from ..errors import check_choice
 from ..host.images import read_image
+from ..host.progress import share_shown
 from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..host.sound import audio_of, waveform_of
 from ..sound.beat import RATE, beat
@@ -48,7 +49,7 @@ class MakeAudioCurve(io.ComfyNode):
                     default=24.0,
                     min=1.0,
                     max=240.0,
-                    step=1.0,
+                    step=0.01,
                 ),
                 field(
                     io.Float,
@@ -101,7 +102,7 @@ class MakeAudioCurve(io.ComfyNode):
         """Listen."""
         check_choice("follow", follow, KINDS)
         waveform, rate = waveform_of(audio)
-        made = curve(waveform, rate, follow, fps, attack, release, gain)
+        made = curve(waveform, rate, follow, fps, attack, release, gain, share_shown())
         picture = read_image(plot(made, fps, follow))
         shown = ui.PreviewImage(picture, cls=cls)
         return io.NodeOutput(made.tolist(), len(made), picture, ui=shown)

@@ -34,8 +34,8 @@ _LATELY = 0.1
 _ONSET_BANDS = (0.0, 150.0, 300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0, math.inf)
 _LEAST_ONSET = 0.1
 """Of the loudest step: smaller rises alone are no onsets but flutter."""
-_CHUNK = 4096
-"""Windows at a time: a long sound needs little memory beside its own."""
+_CHUNK = 2**20
+"""Samples at a time: a long sound needs little memory beside its own."""
 
 
 def curve(
@@ -46,6 +46,7 @@ def curve(
     attack: float = 0.0,
     release: float = 0.0,
     gain: float = 1.0,
+    done: Callable[[float], None] = lambda share: None,
 ) -> Tensor:
     """A number for each frame.
 
@@ -57,6 +58,7 @@ def curve(
         attack: seconds in which it follows a rise to 63 %; 0 at once.
         release: likewise for falls.
         gain: what the result is multiplied with, before it is held to 0..1.
+        done: told which share of the sound was heard; may raise to stop.
 
     Returns:
         `[round(seconds * fps)]`, in 0..1, the largest `gain` or 1; all zeros of silence.
@@ -74,9 +76,9 @@ def curve(
             f"{LONGEST}."
         )
     raw, least = (
-        _onsets(mono, rate, count, fps)
+        _onsets(mono, rate, count, fps, done)
         if kind == "onsets"
-        else _strength(mono, rate, count, fps, BANDS.get(kind, _ALL))
+        else _strength(mono, rate, count, fps, BANDS.get(kind, _ALL), done)
     )
     smooth = follow(raw, attack * fps, release * fps)
     return (gain * smooth / max(float(smooth.max()), least)).clamp(0, 1).float()
@@ -99,7 +101,12 @@ def follow(values: Tensor, attack: float, release: float) -> Tensor:
 
 
 def _strength(
-    mono: Tensor, rate: int, count: int, fps: float, band: tuple[float, float]
+    mono: Tensor,
+    rate: int,
+    count: int,
+    fps: float,
+    band: tuple[float, float],
+    done: Callable[[float], None],
 ) -> tuple[Tensor, float]:
     """How strong a band is around the middle of each frame, and what counts as nothing."""
     length = math.ceil(max(2 / fps, _WINDOW) * rate)
@@ -112,11 +119,13 @@ def _strength(
         return torch.stack(sums, dim=1).sqrt().pow(_FELT)
 
     starts = _starts(count, rate / fps, (rate / fps - length) / 2)
-    strengths, whole = _each(mono, starts, length, felt).unbind(dim=1)
+    strengths, whole = _each(mono, starts, length, felt, done).unbind(dim=1)
     return strengths, max(_QUIET**_FELT, _FAINT**_FELT * float(whole.max()))
 
 
-def _onsets(mono: Tensor, rate: int, count: int, fps: float) -> tuple[Tensor, float]:
+def _onsets(
+    mono: Tensor, rate: int, count: int, fps: float, done: Callable[[float], None]
+) -> tuple[Tensor, float]:
     """How much begins in each frame, and what counts as nothing.
 
     The rise of bands (spectral flux; Bello et al. 2005) above all that was lately. Windows end with
@@ -133,7 +142,7 @@ def _onsets(mono: Tensor, rate: int, count: int, fps: float) -> tuple[Tensor, fl
         slices = (_within(length, rate, *edges) for edges in pairwise(_ONSET_BANDS))
         return torch.stack([power[:, each].sum(dim=1) for each in slices], dim=1)
 
-    each = _each(mono, _starts(count * steps, hop, -hop), length, powers)
+    each = _each(mono, _starts(count * steps, hop, -hop), length, powers, done)
     felt = _past(each, 3).mean(dim=0).sqrt().pow(_FELT)  # a bass turns slower than a step
     lately = math.ceil(_LATELY * steps * fps)
     before = _past(felt, lately + 1)[1:].amax(dim=0)
@@ -155,13 +164,24 @@ def _starts(count: int, hop: float, offset: float) -> Tensor:
     return (places * hop + offset + 0.5).floor().long()
 
 
-def _each(mono: Tensor, starts: Tensor, length: int, measure: Callable[[Tensor], Tensor]) -> Tensor:
+def _each(
+    mono: Tensor,
+    starts: Tensor,
+    length: int,
+    measure: Callable[[Tensor], Tensor],
+    done: Callable[[float], None],
+) -> Tensor:
     """What is measured of windows `[n, length]`; before and after the sound is silence."""
-    return torch.cat([measure(part) for part in _windows(mono, starts, length)])
+    measured, heard = [], 0
+    for part in _windows(mono, starts, length):
+        measured.append(measure(part))
+        heard += len(part)
+        done(heard / len(starts))
+    return torch.cat(measured)
 
 
 def _windows(mono: Tensor, starts: Tensor, length: int) -> Iterator[Tensor]:
-    for part in starts.split(_CHUNK):
+    for part in starts.split(max(1, _CHUNK // length)):
         places = part[:, None] + torch.arange(length)
         inside = (places >= 0) & (places < mono.numel())
         yield torch.where(inside, mono[places.clamp(0, mono.numel() - 1)], 0.0)

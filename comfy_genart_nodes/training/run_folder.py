@@ -3,20 +3,18 @@
 Everything that shows, resumes, compares or exports a run reads this folder and nothing else.
 """
 
-import errno
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import GenartError
-from ..files import unwritable, written
+from ..files import try_lock, unwritable, written
 from ..gan.checkpoint import read_header
 from ..names import check_name
 from .config import TrainConfig
@@ -196,7 +194,7 @@ class RunFolder:
         with ExitStack() as held:
             try:
                 file = held.enter_context((self.path / "lock").open("a+b"))
-                while not _lock(file):
+                while not try_lock(file):
                     if time.monotonic() >= deadline:
                         raise HeldError(
                             f"The run {self.path.name!r} is being trained already: stop that one "
@@ -230,28 +228,6 @@ class RunFolder:
     def stop_file(self) -> Path:
         """What asks the process that trains to write a checkpoint and end, once it is there."""
         return self.path / "stop"
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Take an exclusive lock, if it can be had at once.
-
-    Raises:
-        OSError: where files cannot be locked at all.
-    """
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            return False
-        raise
-    return True
 
 
 def runs_folder(output: Path) -> Path:

@@ -77,8 +77,29 @@ def test_a_cancelled_video_goes_on_with_its_parts(server, gans):
     assert not np.array_equal(shown[64:128], shown[128:192])
 
 
+@pytest.mark.parametrize("count", [1, 65, 66, 130])
+def test_a_short_last_part_leaves_the_speed_as_it_is(server, gans, count):
+    graph = Graph()
+    made = video(graph, fresh("speed"), count)
+    file = graph.run(server)[made[0]]["images"][0]
+    with av.open(str(server.base / "output" / file["subfolder"] / file["filename"])) as container:
+        stream = container.streams.video[0]
+        assert (stream.frames, stream.average_rate) == (count, 24)
+        seen = [frame.pts for frame in container.decode(video=0)]
+    assert len(seen) == count and len(set(np.diff(seen))) <= 1
+
+
+def test_a_damaged_part_is_made_anew(server, gans):
+    graph = Graph()
+    made = video(graph, fresh("mended"), 300)
+    parts = cancelled(server, graph, 2)
+    parts[0].write_bytes(parts[0].read_bytes()[:100])
+    file = graph.run(server)[made[0]]["images"][0]
+    assert len(decode(server.base / "output" / file["subfolder"] / file["filename"])) == 300
+
+
 def test_parts_that_nobody_goes_on_with_are_removed(server, gans):
-    old, young = (server.base / "output" / PARTS / name for name in ("old", "young"))
+    old, young = (server.base / "output" / PARTS / name for name in ("0" * 32, "1" * 32))
     for folder, days in ((old, 8), (young, 6)):
         folder.mkdir(parents=True)
         (folder / "00000000.mp4").touch()

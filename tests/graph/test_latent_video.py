@@ -91,22 +91,26 @@ def test_one_that_was_cancelled_ends_as_one_that_was_not(server):
     assert not list((server.base / "output" / PARTS).iterdir())
 
 
-def test_other_weights_begin_anew(server):
-    """The parts of one VAE do not become part of another's video."""
-    prefix, kinds = fresh("two"), ("tiny", "sd")
-    left = set()
-    for kind in kinds:
+def test_what_decides_pictures_decides_whose_parts_they_are(server):
+    """Other weights, and the same weights whose latents are another model's."""
+    base = server.base / "models" / "vae"
+    for seed in (1, 2):
+        save(base / f"video_tiny_{seed}", "AutoencoderTiny", seed=seed)
+    prefix, left = fresh("several"), set()
+    for seed, of in ((1, "the VAE itself"), (2, "the VAE itself"), (1, "SD 1.5")):
         graph = Graph()
         samples = graph.node("GenartTestRandomLatents", shape="300,4,4,4")
-        video(graph, random_vae(graph, kind), samples, prefix)
+        name = f"vae/video_tiny_{seed}"
+        vae = graph.node("GenartLoadDiffusersVAE", vae_name=name, latents_of=of)
+        video(graph, vae, samples, prefix)
         parts = cancelled(server, graph, len(left) + 1)
         assert left < set(parts)
         left = set(parts)
-    assert len({part.parent for part in left}) == 2
-    for part in left:
-        part.unlink()
+    assert len({part.parent for part in left}) == 3
+    for seed in (1, 2):
+        shutil.rmtree(base / f"video_tiny_{seed}")
     for folder in (server.base / "output" / PARTS).iterdir():
-        folder.rmdir()
+        shutil.rmtree(folder)
 
 
 def test_latents_of_another_vae_are_refused(server):

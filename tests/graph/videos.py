@@ -21,8 +21,8 @@ def fresh(stem: str) -> str:
 
 
 def files(folder: Path) -> set[Path]:
-    """All files below a folder."""
-    return {path for path in folder.rglob("*") if path.is_file()}
+    """All files below a folder, but for locks, which hold nothing."""
+    return {path for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
 
 
 def decode(path: Path) -> np.ndarray:
