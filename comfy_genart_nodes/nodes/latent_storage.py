@@ -1,13 +1,13 @@
 """Latents of any VAE or sampler in files, with all that goes with them."""
 
+from math import prod
 from typing import Any
 
-import torch
 from comfy_api.latest import io
 
 from ..errors import GenartError
 from ..host import latent_folders as folders
-from ..host import latents as host
+from ..host.memory import check_bytes
 from ..host.outputs import workflow_texts
 from ..host.progress import Progress, say
 from ..host.schema import field, result, schema, within_bounds
@@ -150,7 +150,7 @@ class LoadLatents(io.ComfyNode):
         """Read what is wanted."""
         found = folders.find(latents_name, path)
         shape = files.shape_of(found, first, count)
-        host.check_room(shape[0], torch.empty(shape, device="meta"))
+        check_bytes(4 * prod(shape), f"{shape[0]:,} latents of this size")
         latent = files.load(found, first, count, Progress(len(found)).at)
         return io.NodeOutput(latent, ui=say(_about(latent, len(found))))
 
