@@ -7,29 +7,22 @@ tensors named `g_ema.*`. Reading never executes anything.
 
 import dataclasses
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import GenartError, shown
-from ..files import written
+from ..tensor_files import FORMAT, NewerError, read, read_header, write
 from .networks.families import build, read_spec
 from .networks.generator import Generator, Spec
 
-FORMAT = 1
-_KEY = "genart"
+__all__ = ["FORMAT", "NewerError", "read", "read_header", "write"]
+
 _PREFIX = "g_ema."
 _RIVAL = "d."
-
-
-class NewerError(GenartError):
-    """A file that a newer version of this pack wrote: whole, though nothing can be read here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,70 +55,6 @@ class LoadedDiscriminator:
 
     settings: dict[str, Any]
     tensors: dict[str, Tensor]
-
-
-def write(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Write tensors and a JSON header, whole or not at all.
-
-    Raises:
-        GenartError: when the folder cannot be written or the disk is full.
-    """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps({"format": FORMAT, **header}, sort_keys=True, ensure_ascii=True)
-    with written(path) as temporary:
-        try:
-            save_file(plain, temporary, metadata={_KEY: text})
-        except SafetensorError as error:  # what a full disk looks like from here
-            raise OSError(str(error)) from error
-        temporary.chmod(0o644)  # safetensors lets nobody but the owner read
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """The JSON header of a file that `write` made.
-
-    Raises:
-        GenartError: when the file is missing, truncated, foreign or (`NewerError`) newer than
-            this pack.
-    """
-    if not path.is_file():
-        raise GenartError(f"There is no file {path}: choose one that exists.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise GenartError(
-            f"{path.name} is not a whole safetensors file ({error}): download or save it again."
-        ) from error
-    try:
-        header = json.loads(metadata[_KEY])
-        version = int(header["format"])
-    except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise GenartError(
-            f"{path.name} is a safetensors file, but not of this pack: it has no 'genart' header; "
-            "choose a file that this pack saved, or a network in the file its own tool wrote."
-        ) from error
-    if version > FORMAT:
-        raise NewerError(
-            f"{path.name} was written by a newer version of this pack (format {version}, this one "
-            f"reads {FORMAT}): update the pack."
-        )
-    return header
-
-
-def read(path: Path, prefix: str = "") -> dict[str, Tensor]:
-    """Tensors whose names begin with a prefix, the prefix removed.
-
-    Raises:
-        GenartError: when the file cannot be read.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-            return {name[len(prefix) :]: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
-        raise GenartError(
-            f"{path.name} cannot be read ({error}): download or save it again."
-        ) from error
 
 
 def fingerprint(family: str, tensors: dict[str, Tensor]) -> str:

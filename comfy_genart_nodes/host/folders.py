@@ -159,7 +159,7 @@ def keep_gan(name: str, write: Callable[[Path], None]) -> Path:
     Raises:
         GenartError: when the name is no plain file name.
     """
-    return _keep(saved_gans(), name, "GAN", write)
+    return keep_new(saved_gans(), name, "GAN", write)
 
 
 def keep_latents(name: str, write: Callable[[Path], None]) -> Path:
@@ -167,7 +167,7 @@ def keep_latents(name: str, write: Callable[[Path], None]) -> Path:
 
     Args, result and errors as of `keep_gan`.
     """
-    return _keep(saved_latents(), name, "file of latents", write)
+    return keep_new(saved_latents(), name, "file of latents", write)
 
 
 def saved_vaes() -> Path:
@@ -180,7 +180,7 @@ def keep_vae(name: str, write: Callable[[Path], None]) -> Path:
 
     Args, result and errors as of `keep_gan`.
     """
-    return _keep(saved_vaes(), name, "VAE", write)
+    return keep_new(saved_vaes(), name, "VAE", write)
 
 
 def keep_vae_folder(name: str, write: Callable[[Path], None]) -> Path:
@@ -195,11 +195,23 @@ def keep_vae_folder(name: str, write: Callable[[Path], None]) -> Path:
     return path
 
 
-def _keep(folder: Path, name: str, what: str, write: Callable[[Path], None]) -> Path:
-    """Write a new safetensors file into a folder.
+def keep_new(folder: Path, name: str, what: str, write: Callable[[Path], None]) -> Path:
+    """Let `write` make a new safetensors file in a folder.
 
     A name that is taken gets a number, since the file may be open elsewhere. When the taken file
     holds the same bytes, it stays the only one.
+
+    Args:
+        folder: made where it is missing.
+        name: the file's name, with or without its suffix.
+        what: it holds, for the message: as "GAN".
+        write: writes the file at the path it is given.
+
+    Returns:
+        The file.
+
+    Raises:
+        GenartError: when the name is no plain file name.
     """
     plain = check_name(name.removesuffix(".safetensors"), what)
     folder.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,7 @@ SHOWN = {
     "vae_attributes": "vae_attribute_*.png",
     "latent_morph": "latent_morph_*.webp",
     "latent_atlas": "latent_atlas_*.png",
+    "keep_latents": "kept_mixtures_*.png",
 }
 OWN_RUN = "my_gan"
 MORPHED = {"First": "1f469-200d-1f680", "Second": "1f468-200d-1f3a4"}
@@ -68,6 +69,7 @@ SETTINGS = {
     "judge_training": [f"Load Run.run_name={OWN_RUN}"],
     "vae_round_trip": ["Load Image.image=emoji.png"],
     "latent_morph": [f"{which} picture.image={which.lower()}.png" for which in MORPHED],
+    "keep_latents": [f"{which} picture.image={which.lower()}.png" for which in MORPHED],
 }
 ATTRIBUTE = {"with": "1f9b0", "without": "1f9b3"}  # red hair and white, as names of emoji have it
 ONE_EMOJI, SIDE = "1f469-200d-1f680", 64

@@ -167,3 +167,18 @@ def test_latent_atlas_lies_between_four_pictures(genart, server, pictures):
     mixtures = [path for name, path in made.items() if name.startswith("latent_mixtures")]
     assert differ(np.stack([np.asarray(Image.open(path)) for path in mixtures]))
     assert len(mixtures) == 4
+
+
+def test_keep_latents_mixes_what_it_has_kept(genart, server):
+    for name, level in (("dark", 40), ("light", 210)):
+        Image.new("RGB", (64, 64), (level, level, level)).save(
+            server.base / "input" / f"kept_{name}.png"
+        )
+    values = {"First picture.image": "kept_dark.png", "Second picture.image": "kept_light.png"}
+    sizes = {f"In one size.{side}": 64 for side in ("width", "height")}
+    made = genart("keep_latents", values | sizes)
+    mixtures = tiles(made["kept_mixtures_00001_.png"], 3, 3)
+    assert differ(mixtures)
+    second = np.asarray(Image.open(made["kept_second_00001_.png"]).convert("RGB"), float)
+    assert np.abs(mixtures[8].reshape(64, 4, 64, 4, 3).mean((1, 3)) - second).mean() < 5
+    assert list((server.base / "output" / "latents").glob("my_latents*.safetensors"))

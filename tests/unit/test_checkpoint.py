@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from comfy_genart_nodes import tensor_files
 from comfy_genart_nodes.errors import GenartError
 from comfy_genart_nodes.gan import checkpoint
 from comfy_genart_nodes.gan.networks.layers import initialise
@@ -82,7 +83,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(file, generator, 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(tensor_files, "save_file", full)
     with pytest.raises(GenartError, match="free some space"):
         checkpoint.save_gan(file, generator, {})
     assert file.read_bytes() == before

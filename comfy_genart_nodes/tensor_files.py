@@ -1,0 +1,110 @@
+"""Files of tensors: safetensors, with all else as JSON in the one metadata key `genart`.
+
+One key, sorted, without time or path: equal content gives equal bytes. Reading never executes
+anything.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import GenartError
+from .files import written
+
+FORMAT = 1
+_KEY = "genart"
+
+
+class NewerError(GenartError):
+    """A file that a newer version of this pack wrote: whole, though nothing can be read here."""
+
+
+def write(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write tensors and a JSON header, whole or not at all.
+
+    Raises:
+        GenartError: when the folder cannot be written or the disk is full.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps({"format": FORMAT, **header}, sort_keys=True, ensure_ascii=True)
+    with written(path) as temporary:
+        try:
+            save_file(plain, temporary, metadata={_KEY: text})
+        except SafetensorError as error:  # what a full disk looks like from here
+            raise OSError(str(error)) from error
+        temporary.chmod(0o644)  # safetensors lets nobody but the owner read
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[safe_open]:
+    """A file of tensors, of whomever, mapped while it is read.
+
+    Raises:
+        GenartError: when the file is missing, truncated, or something else.
+    """
+    if not path.is_file():
+        raise GenartError(f"There is no file {path}: choose one that exists.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise GenartError(
+            f"{path.name} is not a whole safetensors file ({error}): download or save it again."
+        ) from error
+
+
+def header_of(file: safe_open, name: str) -> dict[str, Any] | None:
+    """The JSON header that `write` gave an open file; None where it has none that can be read.
+
+    Args:
+        file: from `opened`.
+        name: of the file, for the message.
+
+    Raises:
+        NewerError: when a newer version of this pack wrote it.
+    """
+    try:
+        header: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
+        version = int(header["format"])
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    if version > FORMAT:
+        raise NewerError(
+            f"{name} was written by a newer version of this pack (format {version}, this one "
+            f"reads {FORMAT}): update the pack."
+        )
+    return header
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The JSON header of a file that `write` made.
+
+    Raises:
+        GenartError: when the file is missing, truncated, foreign or (`NewerError`) newer than
+            this pack.
+    """
+    with opened(path) as file:
+        header = header_of(file, path.name)
+    if header is None:
+        raise GenartError(
+            f"{path.name} is a safetensors file, but not of this pack: it has no 'genart' header; "
+            "choose a file that this pack saved, or a network in the file its own tool wrote."
+        )
+    return header
+
+
+def read(path: Path, prefix: str = "") -> dict[str, Tensor]:
+    """Tensors whose names begin with a prefix, the prefix removed.
+
+    Raises:
+        GenartError: when the file cannot be read.
+    """
+    with opened(path) as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        return {name[len(prefix) :]: file.get_tensor(name) for name in names}
