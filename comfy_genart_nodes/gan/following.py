@@ -33,7 +33,20 @@ def pace(path: GANLatent, curve: Tensor, base: float, strength: float, around: b
     Raises:
         GenartError: with fewer than two frames, without a curve, or when nothing moves.
     """
-    places = driven(curve, base, strength, len(path), around)
+    return at(path, driven(curve, base, strength, len(path), around), around)
+
+
+def at(path: GANLatent, places: Tensor, around: bool) -> GANLatent:
+    """What lies at places of a path; as of `pace`.
+
+    Args:
+        path: its frames, two or more.
+        places: `[n]`, in frames from the first; whole numbers are the frames themselves.
+        around: the last frame is followed by the first.
+
+    Raises:
+        GenartError: with fewer than two frames.
+    """
     moved = along(path.tensor, places, "sphere" if path.space == "z" else "flat", around)
     classes = path.classes
     if classes is not None:

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from ..errors import GenartError, check_choice
 from ..latent.families import family, size
+from ..latent.speed import along
+from ..latent.tracks import Space
 from .memory import check_bytes
 from .vae import latents_of
 
@@ -218,6 +220,45 @@ def blended_mask(masks: Tensor, weights: Tensor) -> Tensor:
     shares = weights.abs().to(masks)
     shares = shares / shares.sum(dim=1, keepdim=True)
     return (shares @ masks.flatten(1)).unflatten(1, masks.shape[1:]).clamp(0, 1)
+
+
+def frames_of(latents: Tensor) -> Tensor:
+    """The frames of a path: of a batch its samples, of one film its moments `[t, c, h, w]`.
+
+    Raises:
+        GenartError: for several films.
+    """
+    if latents.ndim == 4 or (len(latents) > 1 and latents.shape[2] == 1):
+        return latents
+    if len(latents) != 1:
+        raise GenartError(
+            f"These are the latents of {len(latents)} films: take one with Latent From Batch."
+        )
+    return latents[0].movedim(1, 0)
+
+
+def at_places(samples: Latent, places: Tensor, space: Space, around: bool) -> Latent:
+    """A LATENT whose frames are a path, at other places of it, with all that it carries.
+
+    Args:
+        samples: the path; as of `frames_of`.
+        places: `[n]`, in frames from the first.
+        space: as of `Track`.
+        around: the last frame is followed by the first.
+
+    Raises:
+        GenartError: for several films, and with fewer than two frames.
+    """
+    latents, kept = latents_of(samples), dict(samples)
+    frames = frames_of(latents)
+    made = along(frames, places, space, around)
+    kept["samples"] = made if made.ndim == latents.ndim else made.movedim(0, 1)[None]
+    mask, indices = kept.get("noise_mask"), kept.get("batch_index")
+    if isinstance(mask, Tensor) and len(mask) == len(frames):
+        kept["noise_mask"] = along(mask, places, "flat", around)
+    if indices is not None and len(indices) == len(frames):
+        kept["batch_index"] = [indices[int(place)] for place in places.tolist()]
+    return kept
 
 
 def _scaled(samples: Tensor, first: Tensor) -> Tensor:

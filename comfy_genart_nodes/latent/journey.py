@@ -1,7 +1,7 @@
 """How a journey goes through its keys, whatever they are, and its frames in pieces that fit."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,8 +31,8 @@ class Journey:
     smooth: bool = False
     easing: str = "linear"
 
-    def through(self, keys: Tensor, space: Space, frames: int) -> Path:
-        """The path through keys `[k, ...]` in so many frames.
+    def track(self, keys: Tensor, space: Space) -> Track:
+        """The path through keys `[k, ...]`.
 
         Raises:
             GenartError: as of `Track`.
@@ -40,9 +40,26 @@ class Journey:
         ways = max(len(keys) - (not self.loop), 0)
         times = self.times or range(ways + 1)
         at = torch.tensor([*times], dtype=torch.float64)
-        track = Track(keys, at, space, self.smooth, self.loop, (self.easing,) * ways)
+        return Track(keys, at, space, self.smooth, self.loop, (self.easing,) * ways)
+
+    def through(self, keys: Tensor, space: Space, frames: int) -> Path:
+        """The same in so many frames.
+
+        Raises:
+            GenartError: as of `Track`.
+        """
+        track = self.track(keys, space)
         marks = track.frames(frames)
         return lambda numbers: track.at(marks[numbers % frames])
+
+    def shares(self, count: int, frames: int) -> Tensor:
+        """How much of each of `count` keys is in each frame, on straight ways: `[frames, count]`.
+
+        Raises:
+            GenartError: as of `Track`.
+        """
+        keys = torch.eye(count, dtype=torch.float64)
+        return replace(self, smooth=False).through(keys, "flat", frames)(torch.arange(frames))
 
 
 def gone(path: Path, numbers: Sequence[int], done: Callable[[int], None]) -> Tensor:

@@ -5,6 +5,7 @@ it is a straight line, on which they would lose contrast, as what differs in the
 channel is given the mean and deviation between theirs.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from .blends import lol, means
 from .doctor import is_noise
+from .journey import Journey, Path
 from .sphere import per_sample, slerp, wide
 from .statistics import Moments, blended, matched, moments
 
@@ -69,6 +71,36 @@ def blend(samples: Tensor, weights: Tensor, law: Law) -> Tensor:
     kept = matched(made, Moments(known.mean, known.std.clamp(min=0)))
     alone = (shares != 0).sum(dim=1) == 1  # one sample, which rounding need not touch
     return torch.where(per_sample(alone, made) > 0, made, kept)
+
+
+def path(keys: Tensor, journey: Journey, frames: int, law: Law) -> Path:
+    """A way through several samples.
+
+    Args:
+        keys: `[k, c, ...]`.
+        journey: how it goes from key to key.
+        frames: how many there are in all.
+        law: of all keys. Of pictures, moments go from key to key as the pictures do.
+
+    Raises:
+        GenartError: with fewer than two keys, or times that are not theirs.
+    """
+    track = journey.track(keys, "sphere" if law == "noise" else "flat")
+    times = track.frames(frames)
+    if law != "picture":
+        return lambda numbers: track.at(times[numbers % frames])
+    known = moments(keys)
+    contrast = replace(track, keys=torch.stack([known.mean, known.std], dim=1))
+
+    def at(numbers: Tensor) -> Tensor:
+        now = times[numbers % frames]
+        made, (mean, std) = track.at(now), contrast.at(now).unbind(dim=1)
+        kept = matched(made, Moments(mean, std.clamp(min=0)))
+        _, along = track.where(now)
+        key = (along == 0) | (along == 1)  # which rounding need not touch
+        return torch.where(per_sample(key, made) > 0, made, kept)
+
+    return at
 
 
 def atlas(corners: Tensor, right: Tensor, down: Tensor, law: Law) -> Tensor:

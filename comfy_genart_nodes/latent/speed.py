@@ -1,5 +1,8 @@
 """The same path at another pace: even steps, by whatever distance, or as a curve wants it."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -7,6 +10,13 @@ from ..errors import GenartError
 from .sphere import wide
 from .tracks import Space, Track
 
+Seen = Callable[[Tensor], Iterable[Tensor]]
+"""From places of a path `[n]` to what is seen there, in pieces `[m, d]` that make `[n, d]`."""
+
+LOOKS = 4
+"""How often a path is looked at at most: more gain little, and each look is at every frame."""
+_EVEN = 0.02
+"""Unevenness that nobody sees."""
 _CHUNK = 256
 """Frames made at a time: a long path needs little memory beside its own."""
 
@@ -38,6 +48,79 @@ def unevenness(steps: Tensor) -> float:
     """The coefficient of variation of steps `[m]`: 0 where all are alike."""
     values = wide(steps, steps)
     return float(values.std(correction=0) / values.mean().clamp(min=1e-30))
+
+
+@dataclass(frozen=True, eq=False)
+class Evened:
+    """A path at constant speed.
+
+    Attributes:
+        places: of its frames on the path as it was, in frames from the first; wide, `[n]`.
+        before: unevenness of the path as it was.
+        after: of the path now.
+    """
+
+    places: Tensor
+    before: float
+    after: float
+
+
+def evened(length: int, count: int, around: bool, seen: Seen) -> Evened:
+    """Where to look at a path so that every step looks as large.
+
+    Between two frames the way is taken for straight; where it is not, what was made of it is looked
+    at again, and the most even one is kept.
+
+    Args:
+        length: of the path, in frames.
+        count: how many frames to choose.
+        around: it is a loop, and the step from the last frame to the first is one too.
+        seen: what is seen at places, of which only neighbours are held.
+
+    Raises:
+        GenartError: with fewer than two frames, or when what is seen is no number.
+    """
+    if length < 2 or count < 2:
+        raise GenartError("Even speed needs a path of two frames at least, and makes two at least.")
+    marks = torch.arange(length + around, dtype=torch.float64)
+    wanted = torch.arange(count + around, dtype=torch.float64) / (count - (not around))
+    lengths = steps(seen(marks[:length]), around)
+    before, best = unevenness(lengths), None
+    for _ in range(LOOKS - 1):
+        marks = even_times(marks, lengths, wanted)
+        places = marks[:count] % length if around else marks
+        lengths = steps(seen(places), around)
+        now = Evened(places, before, unevenness(lengths))
+        best = now if best is None or now.after < best.after else best
+        if best.after < _EVEN:
+            break
+    assert best is not None
+    return best
+
+
+def steps(seen: Iterable[Tensor], around: bool) -> Tensor:
+    """How far apart neighbours are: wide, one fewer than they are, or of a loop as many.
+
+    Args:
+        seen: pieces `[m, d]`, of which two at a time are held.
+        around: the first is also the last's neighbour.
+
+    Raises:
+        GenartError: when they hold what is no number.
+    """
+    first, last, lengths = None, None, []
+    for piece in seen:
+        whole = piece if last is None else torch.cat([last, piece])
+        lengths.append((whole[1:] - whole[:-1]).norm(dim=1))
+        first, last = whole[:1] if first is None else first, whole[-1:]
+    if around and first is not None and last is not None:
+        lengths.append((first - last).norm(dim=1))
+    made = torch.cat(lengths)
+    if not bool(made.isfinite().all()):
+        raise GenartError(
+            "Some pictures of this path hold values that are no numbers: look at what made them."
+        )
+    return wide(made, made)
 
 
 def driven(curve: Tensor, base: float, strength: float, length: int, around: bool) -> Tensor:

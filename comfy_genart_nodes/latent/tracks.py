@@ -78,6 +78,15 @@ class Track:
 
         Before the first time and after the last it stands still; a loop goes round.
         """
+        way, along = self.where(times)
+        return self._between(way.to(self.keys.device), along.to(self.keys.device))
+
+    def where(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        """On which way times `[n]` are, by the number of the key before it, and how far along.
+
+        Returns:
+            `[n]`, and wide `[n]`: 0 at the key, up to 1 at the next.
+        """
         first, last = self.times[0], self.times[-1]
         now = wide(times, self.times)
         start, end = wide(first, self.times), wide(last, self.times)
@@ -88,7 +97,7 @@ class Track:
         if self.easings:
             for number, name in enumerate(self.easings):
                 along = torch.where(way == number, EASINGS[name](along), along)
-        return self._between(way.to(self.keys.device), along.to(self.keys.device))
+        return way, along
 
     def frames(self, count: int) -> Tensor:
         """Times of frames in equal steps, `[count]`.

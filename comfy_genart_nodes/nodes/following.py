@@ -3,16 +3,17 @@
 from typing import Any
 
 from comfy_api.latest import io
-from torch import Tensor
 
-from ..errors import GenartError, check_choice
+from ..errors import check_choice
 from ..gan import following
 from ..gan.latents import GANLatent
 from ..host import memory, sockets
+from ..host.latents import at_places, frames_of
 from ..host.schema import field, result, schema, within_bounds
 from ..host.sockets import ManagedGAN
 from ..host.vae import latents_of
-from ..latent.speed import along, driven
+from ..latent.speed import driven
+from ..latent.tracks import Space
 from ..sound.curves import read
 
 GAN_CATEGORY, LATENT_CATEGORY = "genart/gan", "genart/latent"
@@ -66,6 +67,28 @@ def pace_fields() -> list[io.Input]:
             default=AROUND,
         ),
     ]
+
+
+def between_field() -> io.Input:
+    """What lies between the frames of a path."""
+    return field(
+        io.Combo,
+        "between",
+        "What lies between two frames: straight, for encoded pictures; sphere, for noise, which "
+        "would lose its strength otherwise.",
+        options=SPACES,
+        default=FLAT,
+    )
+
+
+def space_of(between: str) -> Space:
+    """The engine's word for a choice of `between_field`.
+
+    Raises:
+        GenartError: when it is none of them.
+    """
+    check_choice("between", between, SPACES)
+    return "sphere" if between == SPHERE else "flat"
 
 
 class PaceGANLatents(io.ComfyNode):
@@ -129,14 +152,7 @@ class PaceLatents(io.ComfyNode):
                 ),
                 curve_field(),
                 *pace_fields(),
-                field(
-                    io.Combo,
-                    "between",
-                    "What lies between two frames: straight, for encoded pictures; sphere, for "
-                    "noise, which would lose its strength otherwise.",
-                    options=SPACES,
-                    default=FLAT,
-                ),
+                between_field(),
             ],
             outputs=[result(io.Latent, "latents", "latents", "One for each number of the curve.")],
         )
@@ -154,35 +170,9 @@ class PaceLatents(io.ComfyNode):
     ) -> io.NodeOutput:
         """Walk."""
         check_choice("way", way, WAYS)
-        check_choice("between", between, SPACES)
-        frames, around = _frames(latents_of(samples)), way == AROUND
-        places = driven(read(curve), base, strength, len(frames), around)
-        made = along(frames, places, "sphere" if between == SPHERE else "flat", around)
-        film = samples["samples"].ndim == 5
-        kept = _carried(samples, len(frames), places, around)
-        return io.NodeOutput(kept | {"samples": made.movedim(0, 1)[None] if film else made})
-
-
-def _frames(latents: Tensor) -> Tensor:
-    """The frames of a batch of pictures, or of one film, `[n, c, h, w]`."""
-    if latents.ndim == 4:
-        return latents
-    if len(latents) != 1:
-        raise GenartError(
-            f"These are the latents of {len(latents)} films: take one with Latent From Batch."
-        )
-    return latents[0].movedim(1, 0)
-
-
-def _carried(samples: dict[str, Any], count: int, places: Tensor, around: bool) -> dict[str, Any]:
-    """What else a LATENT holds, for its frames at other places."""
-    kept = dict(samples)
-    mask, indices = kept.get("noise_mask"), kept.get("batch_index")
-    if isinstance(mask, Tensor) and len(mask) == count:
-        kept["noise_mask"] = along(mask, places, "flat", around)
-    if indices is not None and len(indices) == count:
-        kept["batch_index"] = [indices[int(place)] for place in places.tolist()]
-    return kept
+        length, around = len(frames_of(latents_of(samples))), way == AROUND
+        places = driven(read(curve), base, strength, length, around)
+        return io.NodeOutput(at_places(samples, places, space_of(between), around))
 
 
 class BlendGANLatents(io.ComfyNode):

@@ -6,12 +6,14 @@ from ..errors import check_choice
 from ..gan.latents import GANLatent, from_seeds, join, pick, repeat
 from ..gan.paths import path
 from ..host import memory, sockets
+from ..host.progress import Progress
 from ..host.schema import field, result, schema, seed_field, within_bounds
 from ..host.sockets import ManagedGAN
 from ..ranges import read_ranges
+from .journey import MOST_FRAMES, journey, loop_field, way_fields
 
 CATEGORY = "genart/gan"
-LARGEST_BATCH = 100_000
+LARGEST_BATCH = MOST_FRAMES
 PATH_MODES = ["slerp z", "lerp w"]
 
 
@@ -91,18 +93,14 @@ class WalkGANLatents(io.ComfyNode):
                     options=PATH_MODES,
                     default="slerp z",
                 ),
-                field(
-                    io.Boolean,
-                    "loop",
-                    "Go on from the last key to the first, for an animation without an end.",
-                    default=True,
-                ),
+                loop_field("key"),
                 field(
                     sockets.Gan,
                     "gan",
                     "The GAN the keys are for; lerp w needs it where the keys are in z.",
                     optional=True,
                 ),
+                *way_fields("key", optional=True),
             ],
             outputs=[result(sockets.GanLatents, "latents", "latents", "One latent a frame.")],
         )
@@ -116,12 +114,17 @@ class WalkGANLatents(io.ComfyNode):
         mode: str,
         loop: bool,
         gan: ManagedGAN | None = None,
+        smooth: bool = False,
+        easing: str = "linear",
+        times: str = "",
     ) -> io.NodeOutput:
         """Walk; the network comes to its device where its mapping is needed."""
         check_choice("mode", mode, PATH_MODES)
         if gan is not None and mode == "lerp w":
             memory.load(gan.patcher)
-        return io.NodeOutput(path(keys, frames, mode, loop, gan and gan.loaded))
+        way = journey(loop, smooth, easing, times)
+        done = Progress(frames).at
+        return io.NodeOutput(path(keys, frames, mode, way, gan and gan.loaded, done))
 
 
 class PickGANLatents(io.ComfyNode):

@@ -19,18 +19,33 @@ def journey_fields(key: str) -> list[io.Input]:
     Args:
         key: what the keys are.
     """
+    return [loop_field(key), *way_fields(key)]
+
+
+def loop_field(key: str) -> io.Input:
+    """Whether it returns."""
+    return field(
+        io.Boolean,
+        "loop",
+        f"Go on from the last {key} to the first, for an animation without an end.",
+        default=True,
+    )
+
+
+def way_fields(key: str, optional: bool = False) -> list[io.Input]:
+    """How it goes, loop or not.
+
+    Args:
+        key: what the keys are.
+        optional: they may be left out, as where workflows are older than these widgets.
+    """
     return [
-        field(
-            io.Boolean,
-            "loop",
-            f"Go on from the last {key} to the first, for an animation without an end.",
-            default=True,
-        ),
         field(
             io.Boolean,
             "smooth",
             f"Go through each {key} in a curve. Off: turn there on the spot.",
             default=False,
+            optional=optional,
         ),
         field(
             io.Combo,
@@ -39,6 +54,7 @@ def journey_fields(key: str) -> list[io.Input]:
             "both ends, hold with a jump.",
             options=list(EASINGS),
             default="linear",
+            optional=optional,
         ),
         field(
             io.String,
@@ -46,6 +62,7 @@ def journey_fields(key: str) -> list[io.Input]:
             f"When each {key} is reached, in seconds or frames or whatever you count: as 0, 1, "
             "2.5. A loop has one time more, that of the return. Empty: evenly.",
             default="",
+            optional=optional,
         ),
     ]
 

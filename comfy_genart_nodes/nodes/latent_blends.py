@@ -129,14 +129,14 @@ class InterpolateLatents(io.ComfyNode):
         def steps() -> Iterator[Tensor]:
             for pair in zip(*pairs, strict=True):
                 both = torch.stack(pair)
-                laws.append(_law(mode, both))
+                laws.append(law_for(mode, both))
                 for part in host.parts(frames, both):
                     yield between(both, times[part], laws[-1])
 
         made = collect(steps(), total, Progress(total).at)
         masks = host.masks_between(a, b, count, times)
         index = [i for i in host.index_of(a, count) for _ in range(frames)]
-        about = _about(laws)
+        about = told(laws)
         return io.NodeOutput(host.carried(a, made, masks, index), about, ui=say(about))
 
 
@@ -157,7 +157,7 @@ class BlendLatents(io.ComfyNode):
             search_aliases=["average", "mean", "mix", "weighted sum", "lol", "centroid"],
             inputs=[
                 field(io.Latent, "first", "A latent, or a batch to be blended."),
-                *_more("Another latent or batch, to be blended with the first."),
+                *more_latents("Another latent or batch, to be blended with the first."),
                 field(
                     io.String,
                     "weights",
@@ -181,16 +181,16 @@ class BlendLatents(io.ComfyNode):
     ) -> io.NodeOutput:
         """Blend."""
         check_choice("mode", mode, MODES)
-        wired = _wired(first, more)
+        wired = wired_latents({"first": first}, more)
         samples = torch.cat([*host.alike(wired, sizes).values()])
         rows = _weights(weights, len(samples))
         host.check_room(len(rows), samples, host.numbers_of_masks([*wired.values()]))
-        law = _law(mode, samples)
+        law = law_for(mode, samples)
         pieces = (blend(samples, rows[part], law) for part in host.parts(len(rows), samples))
         made = collect(pieces, len(rows), Progress(len(rows)).at)
         masks = host.masks_blended([*wired.values()], rows)
         index = host.index_of(first, len(first["samples"]))[:1] * len(rows)
-        about = _about([law])
+        about = told([law])
         return io.NodeOutput(host.carried(first, made, masks, index), about, ui=say(about))
 
 
@@ -216,7 +216,7 @@ class GridLatents(io.ComfyNode):
                     "The top left corner; or a batch of all four, top left, top right, bottom "
                     "left, bottom right.",
                 ),
-                *_more("The next corner, where it is not in the first input."),
+                *more_latents("The next corner, where it is not in the first input."),
                 field(io.Int, "rows", "Latents down.", default=5, min=2, max=64),
                 field(io.Int, "columns", "Latents across.", default=5, min=2, max=64),
                 mode_field("great circles over the whole latent"),
@@ -246,7 +246,7 @@ class GridLatents(io.ComfyNode):
     ) -> io.NodeOutput:
         """Fill the sheet."""
         check_choice("mode", mode, MODES)
-        wired = _wired(first, more)
+        wired = wired_latents({"first": first}, more)
         corners = torch.cat([*host.alike(wired, sizes).values()])
         if len(corners) != 4:
             raise GenartError(
@@ -257,37 +257,37 @@ class GridLatents(io.ComfyNode):
         host.check_room(count, corners, host.numbers_of_masks([*wired.values()]))
         right = torch.linspace(0, 1, columns, dtype=torch.float64).repeat(rows)
         down = torch.linspace(0, 1, rows, dtype=torch.float64).repeat_interleave(columns)
-        law = _law(mode, corners)
+        law = law_for(mode, corners)
         pieces = (atlas(corners, right[p], down[p], law) for p in host.parts(count, corners))
         made = collect(pieces, count, Progress(count).at)
         masks = host.masks_blended([*wired.values()], corner_weights(right, down))
         index = host.index_of(first, len(first["samples"]))[:1] * count
-        about = _about([law])
+        about = told([law])
         return io.NodeOutput(host.carried(first, made, masks, index), about, ui=say(about))
 
 
-def _more(tooltip: str) -> list[io.Input]:
+def more_latents(tooltip: str) -> list[io.Input]:
     """Sockets for further latents, none of which has to be wired."""
     return [field(io.Latent, name, tooltip, optional=True) for name in MORE]
 
 
-def _wired(first: dict[str, Any], more: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def wired_latents(leading: dict[str, Any], more: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Those of the inputs that are wired, in the order of the sockets."""
-    known = {"first": first} | {name: more.get(name) for name in MORE}
+    known = leading | {name: more.get(name) for name in MORE}
     return {name: latent for name, latent in known.items() if latent is not None}
 
 
-def _law(mode: str, samples: Tensor) -> Law:
+def law_for(mode: str, samples: Tensor) -> Law:
     """The one that was asked for, or that the samples obey."""
     return law_of(samples) if mode == AUTO else next(law for law in LAWS if law == mode)
 
 
-def _about(laws: list[Law]) -> str:
+def told(laws: list[Law]) -> str:
     """What latents were taken for, in a line."""
     if len(set(laws)) == 1:
         return f"{WAYS[laws[0]].capitalize()}."
-    told = [f"{laws.count(law)} {WAYS[law]}" for law in LAWS if law in laws]
-    return "; ".join(told) + "."
+    counts = [f"{laws.count(law)} {WAYS[law]}" for law in LAWS if law in laws]
+    return "; ".join(counts) + "."
 
 
 def _weights(text: str, count: int) -> Tensor:

@@ -21,8 +21,8 @@ CATEGORY = "genart/gan"
 NOISE_MODES = ["const", "random", "none"]
 
 
-def look_fields() -> list[io.Input]:
-    """How latents are shown: what `read_look` turns into `Settings`."""
+def truncation_fields() -> list[io.Input]:
+    """How typical pictures are to be."""
     return [
         field(
             io.Float,
@@ -43,6 +43,13 @@ def look_fields() -> list[io.Input]:
             min=-1,
             max=64,
         ),
+    ]
+
+
+def look_fields() -> list[io.Input]:
+    """How latents are shown: what `read_look` turns into `Settings`."""
+    return [
+        *truncation_fields(),
         field(
             io.Combo,
             "noise_mode",
@@ -62,22 +69,27 @@ def look_fields() -> list[io.Input]:
             step=0.05,
             optional=True,
         ),
-        field(
-            sockets.GanLatents,
-            "centres",
-            "From Find GAN Centres: psi then pulls each latent towards the nearest of these "
-            "instead of towards the one average.",
-            optional=True,
-        ),
+        centres_field(),
     ]
+
+
+def centres_field() -> io.Input:
+    """Averages of which psi takes the nearest."""
+    return field(
+        sockets.GanLatents,
+        "centres",
+        "From Find GAN Centres: psi then pulls each latent towards the nearest of these "
+        "instead of towards the one average.",
+        optional=True,
+    )
 
 
 def read_look(
     gan: ManagedGAN,
     psi: float,
     cutoff: int,
-    noise_mode: str,
-    noise_seed: int,
+    noise_mode: str = "const",
+    noise_seed: int = 0,
     noise_strength: float = 1.0,
     centres: GANLatent | None = None,
 ) -> Settings:

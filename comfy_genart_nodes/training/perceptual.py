@@ -52,6 +52,20 @@ class Perceptual:
             apart += [(a - b).square().sum(dim=1).mean(dim=(1, 2)) for a, b in pairs]
         return torch.stack(apart).mean(dim=0)
 
+    @torch.no_grad()
+    def seen(self, pictures: Tensor) -> Tensor:
+        """What it sees of pictures, `[n, d]`: numbers whose squared distances are its own.
+
+        Args:
+            pictures: as of the call; d goes with their size.
+        """
+        parts = []
+        for pixels in _VIEWS:
+            for y in self._maps(pictures.roll((pixels, pixels), (2, 3))):
+                share = len(_VIEWS) * STAGES * y[0, 0].numel()
+                parts.append(y.flatten(1) / share**0.5)
+        return torch.cat(parts, dim=1)
+
     def _maps(self, pictures: Tensor) -> list[Tensor]:
         """What the stages make of pictures, every place of length one."""
         x = _enlarged(pictures.float())

@@ -100,6 +100,14 @@ def test_a_path_visits_its_keys(server, gans, mode):
     assert steps[-1] < 3 * steps.mean()  # the end leads back to the beginning
 
 
+def test_a_path_keeps_times_and_rests_where_it_is_told(server, gans):
+    keys = pictures(server, count=3, psi=0.7).astype(int)
+    timed = walked(server, loop=False, frames=9, times="0, 1, 4", smooth=True).astype(int)
+    assert np.abs(timed[[0, 2, 8]] - keys).max() <= 1
+    held = walked(server, loop=False, frames=9, times="0, 1, 4", easing="hold").astype(int)
+    assert np.abs(held - keys[[0, 0, 1, 1, 1, 1, 1, 1, 2]]).max() <= 1
+
+
 def test_pick_join_and_repeat_follow_the_batch(server, gans):
     whole = pictures(server, count=6)
     graph = Graph()

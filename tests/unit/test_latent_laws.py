@@ -5,7 +5,17 @@ import torch
 from latent_samples import is_noise, noise, pictures
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.latent.laws import LAWS, atlas, between, blend, corner_weights, law_of
+from comfy_genart_nodes.latent.journey import Journey, gone
+from comfy_genart_nodes.latent.laws import (
+    LAWS,
+    Law,
+    atlas,
+    between,
+    blend,
+    corner_weights,
+    law_of,
+    path,
+)
 from comfy_genart_nodes.latent.matching import match
 from comfy_genart_nodes.latent.statistics import moments, spectrum
 
@@ -144,3 +154,71 @@ def test_spectra_of_two_sizes_are_refused_and_moments_are_not():
     assert match(x, like, "moments", 1).shape == x.shape
     with pytest.raises(GenartError, match="16x16 places and the reference 24x16"):
         match(x, like, "spectrum", 1)
+
+
+WAYS = [
+    Journey(),
+    Journey(loop=True),
+    Journey(loop=True, smooth=True, easing="sine"),
+    Journey(smooth=True, easing="hold"),
+]
+
+
+def keys_of(law: Law, count: int = 3) -> torch.Tensor:
+    return noise(count, 4, 16, 16) if law == "noise" else pictures(count, 4, 16, 16, std=5.5)
+
+
+def walked(keys: torch.Tensor, way: Journey, frames: int, law: Law) -> torch.Tensor:
+    return gone(path(keys, way, frames, law), range(frames), lambda _: None)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_path_meets_its_keys_and_a_loop_returns(law, way):
+    keys = keys_of(law)
+    frames = 12 if way.loop else 9
+    made = walked(keys, way, frames, law)
+    assert made[::4].equal(keys)
+    after = path(keys, way, frames, law)(torch.tensor([frames]))
+    assert after[0].equal(keys[0])
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_path_of_two_keys_is_the_way_between_them(law):
+    pair = keys_of(law, 2)
+    made = walked(pair, Journey(), 7, law)
+    wanted = between(pair, torch.linspace(0, 1, 7, dtype=torch.float64), law)
+    assert torch.allclose(made, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_path_of_noise_is_noise_and_one_of_pictures_keeps_contrast(smooth):
+    way = Journey(loop=True, smooth=smooth)
+    seen = walked(noise(5, 4, 64, 64), way, 25, "noise")
+    # 16,384 numbers: five standard errors of a deviation are .028
+    assert ((seen.flatten(1).std(1) - 1).abs() < 0.028).all()
+    keys = pictures(3, 4, 32, 32, std=5.5) * torch.tensor([1.0, 2.0, 3.0])[:, None, None, None]
+    spread = moments(walked(keys, way, 24, "picture")).std
+    least, most = moments(keys).std.amin(0), moments(keys).std.amax(0)
+    slack = 0.2 if smooth else 1e-5  # a spline swings out a little
+    assert (spread > least * (1 - slack)).all() and (spread < most * (1 + slack)).all()
+    grey = moments(walked(keys, way, 24, "straight")).std
+    assert (grey[4::8].mean(1) < 0.95 * spread[4::8].mean(1)).all()
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_times_decide_when_a_key_is_reached(law):
+    keys = keys_of(law)
+    made = walked(keys, Journey((0, 1, 4)), 9, law)
+    assert made[[0, 2, 8]].equal(keys)
+    for times, says in (((0, 2, 2), "must rise"), ((0, float("nan"), 2), "must rise")):
+        with pytest.raises(GenartError, match=says):
+            path(keys, Journey(times), 9, law)
+    with pytest.raises(GenartError, match="two keys"):
+        path(keys[:1], Journey(), 9, law)
+
+
+def test_shares_of_keys_are_how_far_a_path_is():
+    shares = Journey((0, 1, 4, 5), loop=True, smooth=True).shares(3, 10)
+    assert torch.allclose(shares.sum(1), torch.ones(10, dtype=torch.float64))
+    assert shares[[0, 2, 8]].equal(torch.eye(3, dtype=torch.float64)) and shares[9, 0] == 0.5
