@@ -57,6 +57,8 @@ SHOWN = {
     "latent_morph": "latent_morph_*.webp",
     "latent_atlas": "latent_atlas_*.png",
     "keep_latents": "kept_mixtures_*.png",
+    "latent_path": "latent_path_endless_*.webp",
+    "even_speed": "even_speed_*.webp",
 }
 OWN_RUN = "my_gan"
 MORPHED = {"First": "1f469-200d-1f680", "Second": "1f468-200d-1f3a4"}
