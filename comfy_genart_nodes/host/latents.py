@@ -247,18 +247,24 @@ def at_places(samples: Latent, places: Tensor, space: Space, around: bool) -> La
         around: the last frame is followed by the first.
 
     Raises:
-        GenartError: for several films, and with fewer than two frames.
+        GenartError: for several films, fewer than two frames, NaN, and where there is no room.
     """
-    latents, kept = latents_of(samples), dict(samples)
-    frames = frames_of(latents)
+    latents, kept = samples_of("samples", samples), dict(samples)
+    frames, mask, indices = frames_of(latents), mask_of(samples), kept.get("batch_index")
+    check_room(len(places), frames)
     made = along(frames, places, space, around)
     kept["samples"] = made if made.ndim == latents.ndim else made.movedim(0, 1)[None]
-    mask, indices = kept.get("noise_mask"), kept.get("batch_index")
-    if isinstance(mask, Tensor) and len(mask) == len(frames):
-        kept["noise_mask"] = along(mask, places, "flat", around)
+    if mask is not None and len(masks := _moments(mask)) == len(frames):
+        paced = along(masks, places, "flat", around)
+        kept["noise_mask"] = paced if mask.ndim == 4 else paced.movedim(0, 1)[None]
     if indices is not None and len(indices) == len(frames):
         kept["batch_index"] = [indices[int(place)] for place in places.tolist()]
     return kept
+
+
+def _moments(mask: Tensor) -> Tensor:
+    """Masks `[n, 1, h, w]` of a batch, or of the moments of one film."""
+    return mask if mask.ndim == 4 else mask[0].movedim(1, 0)
 
 
 def _scaled(samples: Tensor, first: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ LOOKS = 4
 """How often a path is looked at at most: more gain little, and each look is at every frame."""
 _EVEN = 0.02
 """Unevenness that nobody sees."""
-_CHUNK = 256
-"""Frames made at a time: a long path needs little memory beside its own."""
+_CHUNK = 2**22
+"""Numbers made at a time: a long path needs little memory beside its own."""
 
 
 def even_times(times: Tensor, steps: Tensor, wanted: Tensor) -> Tensor:
@@ -147,10 +147,13 @@ def driven(curve: Tensor, base: float, strength: float, length: int, around: boo
         raise GenartError("This curve holds no numbers: wire Audio Curve, or a list of numbers.")
     steps = (base + strength * wide(curve, curve)).clamp(min=0)
     gone = steps.cumsum(0) - steps[0]
+    if len(curve) > 1 and not float(gone[-1]) > 0:
+        raise GenartError(
+            "At this speed the path stands still: raise base, or give it a curve that is not 0 "
+            "throughout."
+        )
     if around:
         return gone % length
-    if len(curve) > 1 and not float(gone[-1]) > 0:
-        raise GenartError("At this speed the path stands still: raise base or strength.")
     return gone / gone[-1].clamp(min=1e-300) * (length - 1)
 
 
@@ -171,4 +174,5 @@ def along(frames: Tensor, places: Tensor, space: Space, around: bool) -> Tensor:
     """
     times = torch.arange(len(frames) + around, dtype=torch.float64)
     track = Track(frames, times, space, loop=around)
-    return torch.cat([track.at(part) for part in wide(places, times).split(_CHUNK)])
+    at_once = max(1, _CHUNK // frames[0].numel())
+    return torch.cat([track.at(part) for part in wide(places, times).split(at_once)])

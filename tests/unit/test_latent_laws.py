@@ -203,7 +203,9 @@ def test_a_path_of_noise_is_noise_and_one_of_pictures_keeps_contrast(smooth):
     slack = 0.2 if smooth else 1e-5  # a spline swings out a little
     assert (spread > least * (1 - slack)).all() and (spread < most * (1 + slack)).all()
     grey = moments(walked(keys, way, 24, "straight")).std
-    assert (grey[4::8].mean(1) < 0.95 * spread[4::8].mean(1)).all()
+    halfway = slice(4, None, 8)
+    assert (grey[halfway].mean(1) < spread[halfway].mean(1)).all()
+    assert grey[halfway].mean() < 0.92 * spread[halfway].mean()  # .86 when this was written
 
 
 @pytest.mark.parametrize("law", LAWS)
