@@ -12,6 +12,7 @@ from pathlib import Path
 import folder_paths
 
 from ..errors import GenartError
+from ..files import unwritable
 from ..names import check_name
 
 GANS = "genart_gan"
@@ -211,10 +212,13 @@ def keep_new(folder: Path, name: str, what: str, write: Callable[[Path], None]) 
         The file.
 
     Raises:
-        GenartError: when the name is no plain file name.
+        GenartError: when the name is no plain file name, or the folder cannot be made.
     """
     plain = check_name(name.removesuffix(".safetensors"), what)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     taken: list[Path] = []
     for number in count(1):
         path = folder / f"{plain}{'' if number == 1 else f'_{number}'}.safetensors"
@@ -222,6 +226,7 @@ def keep_new(folder: Path, name: str, what: str, write: Callable[[Path], None]) 
             break
         taken.append(path)
     write(path)
+    filecmp.clear_cache()  # which trusts times, that some disks keep to two seconds
     twin = next((t for t in taken if filecmp.cmp(t, path, shallow=False)), None)
     if twin is not None:
         path.unlink()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import folder_paths
@@ -58,7 +59,7 @@ def find(name: str, path: str = "") -> list[Path]:
 def _place(name: str, path: str) -> Path | None:
     """The file or folder that is meant, if any."""
     if path:
-        return None if "\0" in path else input_folder() / Path(path).expanduser()
+        return None if "\0" in path else input_folder() / _expanded(path)
     if name == BY_PATH:
         raise GenartError("Say which latents: choose a file in the list, or write its path.")
     plain, folder = folder_paths.annotated_filepath(name)
@@ -87,7 +88,7 @@ def keep(name: str, folder: str, write: Callable[[Path], None]) -> Path:
         GenartError: when the name is no plain file name, or the folder leads out of the output
             folder, or is not there.
     """
-    named, root = Path(_unquoted(folder)).expanduser(), output_folder()
+    named, root = _expanded(_unquoted(folder)), output_folder()
     place = inside(root, str(named))
     if place is None and named.is_absolute() and "\0" not in folder and named.is_dir():
         place = Path(os.path.normpath(named))
@@ -97,6 +98,12 @@ def keep(name: str, folder: str, write: Callable[[Path], None]) -> Path:
             "full path of one that is there."
         )
     return keep_new(place, name, "file of latents", write)
+
+
+def _expanded(path: str) -> Path:
+    with suppress(RuntimeError):  # nobody of that name has a home
+        return Path(path).expanduser()
+    return Path(path)
 
 
 def _unquoted(path: str) -> str:

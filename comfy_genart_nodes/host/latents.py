@@ -77,6 +77,12 @@ def alike(latents: Mapping[str, Latent], sizes: str = REFUSE) -> dict[str, Tenso
     return {name: _scaled(samples, first) for name, samples in read.items()}
 
 
+def on_device(latent: Latent) -> Latent:
+    """A LATENT with all its tensors where ComfyUI keeps results."""
+    device = mm.intermediate_device()
+    return {k: v.to(device) if isinstance(v, Tensor) else v for k, v in latent.items()}
+
+
 def check_channels(samples: Mapping[str, Tensor]) -> None:
     """Refuse samples of several VAEs.
 
@@ -251,20 +257,29 @@ def at_places(samples: Latent, places: Tensor, space: Space, around: bool) -> La
     """
     latents, kept = samples_of("samples", samples), dict(samples)
     frames, mask, indices = frames_of(latents), mask_of(samples), kept.get("batch_index")
-    check_room(len(places), frames)
+    masks = None if mask is None else _moments(mask, frames)
+    moves = masks is not None and len(masks) == len(frames)
+    check_room(len(places), frames, masks[0].numel() if masks is not None and moves else 0)
     made = along(frames, places, space, around)
     kept["samples"] = made if made.ndim == latents.ndim else made.movedim(0, 1)[None]
-    if mask is not None and len(masks := _moments(mask)) == len(frames):
+    if masks is not None and moves:
         paced = along(masks, places, "flat", around)
-        kept["noise_mask"] = paced if mask.ndim == 4 else paced.movedim(0, 1)[None]
+        kept["noise_mask"] = paced if made.ndim == latents.ndim else paced.movedim(0, 1)[None]
     if indices is not None and len(indices) == len(frames):
         kept["batch_index"] = [indices[int(place)] for place in places.tolist()]
     return kept
 
 
-def _moments(mask: Tensor) -> Tensor:
-    """Masks `[n, 1, h, w]` of a batch, or of the moments of one film."""
-    return mask if mask.ndim == 4 else mask[0].movedim(1, 0)
+def _moments(mask: Tensor, frames: Tensor) -> Tensor:
+    """A LATENT's masks, for each of the frames of a path, or one for all.
+
+    Of one film they are `[t, 1, h, w]`: those of all its pictures are brought to its moments.
+    """
+    if mask.ndim == 4 or frames.ndim == 5:
+        return mask
+    if mask.shape[2] not in (1, len(frames)):
+        mask = _resized(mask, mask.new_empty(1, 1, len(frames), *mask.shape[-2:]))
+    return mask[0].movedim(1, 0)
 
 
 def _scaled(samples: Tensor, first: Tensor) -> Tensor:
@@ -280,9 +295,10 @@ def _cut_mask(latent: Latent, first: Latent) -> Tensor | None:
     mask, (height, width) = mask_of(latent), first["samples"].shape[-2:]
     if mask is None or latent["samples"].shape[-2:] == (height, width):
         return mask
-    tall, wide = mask.shape[-2:]
-    kept_wide = min(wide, round(tall * width / height))
-    kept_tall = min(tall, round(wide * height / width))
+    # A mask lies over the whole of its latent, whatever its own proportions.
+    (high, broad), (tall, wide) = latent["samples"].shape[-2:], mask.shape[-2:]
+    kept_wide = max(1, round(wide * min(1.0, high * width / (broad * height))))
+    kept_tall = max(1, round(tall * min(1.0, broad * height / (high * width))))
     top, left = (tall - kept_tall) // 2, (wide - kept_wide) // 2
     return mask[..., top : top + kept_tall, left : left + kept_wide]
 

@@ -56,7 +56,8 @@ def save(path: Path, latent: Mapping[str, Any], about: dict[str, Any]) -> None:
         about: whatever is worth knowing of it, as the workflow that made it; JSON.
 
     Raises:
-        GenartError: when it holds no samples, the folder cannot be written or the disk is full.
+        GenartError: when it holds no samples or another number of indices, the folder cannot be
+            written or the disk is full.
     """
     samples = latent.get("samples")
     if not _is_plain_tensor(samples) or samples.ndim < 3 or samples.numel() == 0:
@@ -65,7 +66,7 @@ def save(path: Path, latent: Mapping[str, Any], about: dict[str, Any]) -> None:
         )
     if not samples.is_floating_point():
         raise GenartError(f"These latents are {samples.dtype}: wire latents of a VAE or sampler.")
-    tensors, values = _parts(latent)
+    tensors, values = _parts(_usual(latent))
     known = about | {"family": family(samples.shape[1])}
     header = {"kind": KIND, "about": known, "values": values}
     write(path, {_SAMPLES: samples, _PLAIN: torch.tensor([])} | tensors, header)
@@ -76,6 +77,14 @@ def left_out(latent: Mapping[str, Any]) -> list[str]:
     tensors, values = _parts(latent)
     kept = {"samples", *values, *(name.removeprefix(_OTHER) for name in tensors)}
     return [str(name) for name in latent if name not in kept]
+
+
+def count_of(paths: Sequence[Path], first: int = 0, count: int = 0) -> int:
+    """How many files `load` will read.
+
+    Args, errors as of `load`.
+    """
+    return len(_chosen(paths, first, count))
 
 
 def shape_of(paths: Sequence[Path], first: int = 0, count: int = 0) -> tuple[int, ...]:
@@ -113,7 +122,7 @@ def load(
     for number, part in enumerate(parts):
         read.append(_read(part))
         done(number + 1)
-    if len(read) == 1 and len(read[0]["samples"]) == parts[0].shape[0]:
+    if len(paths) == 1 and len(read[0]["samples"]) == parts[0].shape[0]:
         return read[0]
     made = read[0] | {
         "samples": torch.cat([each["samples"] for each in read]),
@@ -122,6 +131,28 @@ def load(
     if any("noise_mask" in each for each in read):
         made["noise_mask"] = _masks(read, parts)
     return made
+
+
+def _usual(latent: Mapping[str, Any]) -> dict[str, Any]:
+    """A LATENT whose mask and indices are of the types that `load` takes.
+
+    Raises:
+        GenartError: when its indices are not as many as its samples.
+    """
+    usual, count = dict(latent), len(latent["samples"])
+    mask, index = usual.get("noise_mask"), usual.get("batch_index")
+    if isinstance(mask, Tensor) and not mask.is_floating_point():
+        usual["noise_mask"] = mask.float()
+    if isinstance(index, Tensor):
+        index = index.flatten().tolist()
+    if index is not None:
+        usual["batch_index"] = index = [int(each) for each in index]
+        if len(index) != count:
+            raise GenartError(
+                f"There are {count} latents and {len(index)} numbers in their batch_index: let "
+                "LatentBatchSeedBehavior (random) take it away."
+            )
+    return usual
 
 
 def _is_plain_tensor(value: Any) -> TypeGuard[Tensor]:
@@ -200,7 +231,7 @@ def _read(part: _Part) -> dict[str, Any]:
         scale = 1.0 if _PLAIN in file.keys() else 1 / _OLD_SCALE  # noqa: SIM118
         samples = file.get_slice(_SAMPLES)[part.start : part.stop]
         # Copied: what is mapped to a file would change with it, and keep it from being removed.
-        samples = samples.to(torch.float32, copy=True) * scale
+        samples = samples.to(torch.float32, copy=True).mul_(scale)
         values = header.get("values", {}) if header.get("kind") == KIND else {}
         tensors = _others(file) if header.get("kind") == KIND else {}
     if not isinstance(values, dict):

@@ -85,7 +85,10 @@ def evened(length: int, count: int, around: bool, seen: Seen) -> Evened:
     marks = torch.arange(length + around, dtype=torch.float64)
     wanted = torch.arange(count + around, dtype=torch.float64) / (count - (not around))
     lengths = steps(seen(marks[:length]), around)
-    before, best = unevenness(lengths), None
+    before = unevenness(lengths)
+    best = Evened(marks[:length], before, before) if count == length else None
+    if best is not None and before < _EVEN:
+        return best
     for _ in range(LOOKS - 1):
         marks = even_times(marks, lengths, wanted)
         places = marks[:count] % length if around else marks

@@ -92,6 +92,10 @@ class Track:
         start, end = wide(first, self.times), wide(last, self.times)
         now = start + (now - start) % (end - start) if self.loop else now.clamp(start, end)
         marks = wide(self.times, self.times)
+        # A time that rounding has brought next to a key's is meant to be the key's.
+        rounding = 1e-9 * (end - start)
+        near = marks[torch.searchsorted(marks, now - rounding).clamp(max=len(marks) - 1)]
+        now = torch.where((near - now).abs() <= rounding, near, now)
         way = torch.searchsorted(marks, now, right=True).sub(1).clamp(0, len(marks) - 2)
         along = (now - marks[way]) / marks.diff()[way]
         if self.easings:

@@ -165,8 +165,10 @@ class EvenLatentPath(io.ComfyNode):
         passes, space = Passes(vae, total=0), space_of(between)
         path = samples | {"samples": host.samples_of("samples", samples)}
 
+        bare = {"samples": path["samples"]}  # masks need not be walked at every look
+
         def shown(places: Tensor) -> Iterator[Tensor]:
-            latents = host.at_places(path, places, space, loop)["samples"]
+            latents = host.at_places(bare, places, space, loop)["samples"]
             return passes.decoded(host.frames_of(latents))
 
         length = len(host.frames_of(path["samples"]))

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..errors import GenartError
 from ..host import latent_folders as folders
+from ..host.latents import on_device
 from ..host.memory import check_bytes
 from ..host.outputs import workflow_texts
 from ..host.progress import Progress, say
@@ -29,8 +30,8 @@ class SaveLatents(io.ComfyNode):
             "Save Latents",
             CATEGORY,
             description=(
-                "Keeps latents or noise with their masks and all else they carry, where Load "
-                "Latents finds them. A name that is taken gets a number; nothing is overwritten."
+                "Keeps latents or noise with their masks and all else they carry, for Load "
+                "Latents. A name that is taken gets a number; nothing is overwritten."
             ),
             search_aliases=["SaveLatent", "export latent", "store", "favourite", "safetensors"],
             is_output_node=True,
@@ -46,8 +47,9 @@ class SaveLatents(io.ComfyNode):
                 field(
                     io.String,
                     "folder",
-                    "A folder inside ComfyUI's output, which is made where it is missing; or any "
-                    "that is there already, by its full path.",
+                    "A folder inside ComfyUI's output, which is made where it is missing, or any "
+                    "that is there already, by its full path. Load Latents lists what lies in "
+                    "latents and in folders inside it; others it opens by path.",
                     default=folders.SAVED,
                 ),
             ],
@@ -107,7 +109,8 @@ class LoadLatents(io.ComfyNode):
                 field(
                     io.Int,
                     "count",
-                    "How many to take, or as many as there are; 0: all. The others are not read.",
+                    "How many to take, or as many as there are; 0: all. Of the others only masks "
+                    "are read.",
                     default=0,
                     min=0,
                     max=LARGEST_BATCH,
@@ -151,8 +154,9 @@ class LoadLatents(io.ComfyNode):
         found = folders.find(latents_name, path)
         shape = files.shape_of(found, first, count)
         check_bytes(4 * prod(shape), f"{shape[0]:,} latents of this size")
-        latent = files.load(found, first, count, Progress(len(found)).at)
-        return io.NodeOutput(latent, ui=say(_about(latent, len(found))))
+        wanted = files.count_of(found, first, count)
+        latent = on_device(files.load(found, first, count, Progress(wanted).at))
+        return io.NodeOutput(latent, ui=say(_about(latent, wanted)))
 
 
 def _about(latent: dict[str, Any], count: int) -> str:

@@ -219,6 +219,14 @@ def test_a_mask_is_cut_as_its_latent_is(server):
     )
     masked_wide = graph.node("SetLatentNoiseMask", samples=wide, mask=mask)
     none = masked(graph, square, 0.0, side=128)
+    short = graph.node("SolidMask", value=1.0, width=64, height=128)
+    lying = graph.node("SolidMask", value=0.0, width=128, height=128)
+    stretched = graph.node(
+        "MaskComposite", destination=lying, source=short, x=32, y=0, operation="add"
+    )  # of other proportions than its latent, over which it is stretched
+    other = graph.node("SetLatentNoiseMask", samples=wide, mask=stretched)
+    made = between(graph, square, other, t=1.0, sizes="scale to the first")
+    assert whole(server, graph, made)["noise_mask"].min() == 1
     for first in (square, none):  # alone, and blended
         made = between(graph, first, masked_wide, t=1.0, sizes="scale to the first")
         assert whole(server, graph, made)["noise_mask"].min() == 1

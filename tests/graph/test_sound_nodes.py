@@ -114,6 +114,20 @@ def test_what_a_latent_carries_goes_along(server):
     assert float(found[0]) == 0 and float(found[-1]) == 1
 
 
+def test_the_mask_of_a_film_goes_along(server):
+    graph = Graph()
+    rising = torch.linspace(0, 1, 5).reshape(5, 1, 1).expand(5, 32, 32).contiguous()
+    given = numbers(server, graph, samples=torch.randn(1, 4, 5, 4, 4), mask=rising)
+    masked = graph.node("SetLatentNoiseMask", samples=[given[0], 2], mask=[given[0], 1])
+    following = heard(graph, sound(graph))
+    node = paced(graph, "GenartPaceLatents", following, samples=masked, between="straight")
+    graph.node("GenartTestWriteNumbers", name="paced_film.safetensors", latent=node)
+    graph.run(server)
+    found = load_file(server.base / "output" / "paced_film.safetensors")["noise_mask"]
+    assert found.shape == (1, 1, 80, 32, 32)
+    assert bool((found[0, 0, :, 0, 0].diff() >= 0).all()) and float(found[0, 0, -1, 0, 0]) == 1
+
+
 @pytest.mark.parametrize(
     ("shape", "says"), [((1, 4, 4, 4), "two keys"), ((2, 4, 3, 4, 4), "films")]
 )

@@ -293,3 +293,9 @@ def test_angles_are_exact_near_both_ends():
     across = across - inner(a, across)[:, None] / inner(a, a)[:, None] * a
     assert small == pytest.approx(float(norms(1e-9 * across) / norms(a)), rel=1e-4)
     assert float(angles(a, -b)) == pytest.approx(math.pi - small, abs=1e-12)
+
+
+def test_times_that_rounding_spoils_are_still_those_of_keys():
+    keys = noise(3, 4, 4, 4)
+    track = Track(keys, torch.tensor([0, 0.1, 0.3]).double(), "flat", easings=("hold", "hold"))
+    assert track.at(track.frames(4)).equal(keys[[0, 1, 1, 2]])

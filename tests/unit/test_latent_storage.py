@@ -164,6 +164,20 @@ def test_files_become_one_batch(tmp_path):
     assert same(alone["samples"], three["samples"]) and alone["batch_index"] == [40]
 
 
+def test_a_whole_file_among_others_keeps_its_place(tmp_path):
+    paths = [kept(tmp_path / f"{n}.safetensors", latent(n, seed=n)) for n in (2, 3)]
+    assert load(paths, 2, 3)["batch_index"] == [2, 3, 4]
+
+
+def test_what_is_saved_can_be_loaded(tmp_path):
+    unusual = latent(2) | {"batch_index": torch.tensor([3, 9]), "noise_mask": masks(2) > 0.5}
+    found = load([kept(tmp_path / "a.safetensors", unusual)])
+    assert found["batch_index"] == [3, 9]
+    assert same(found["noise_mask"], (masks(2) > 0.5).float())
+    with pytest.raises(GenartError, match="2 latents and 1 numbers in their batch_index"):
+        save(tmp_path / "b.safetensors", latent(2) | {"batch_index": [1]}, {})
+
+
 def test_only_what_is_wanted_is_read(tmp_path, monkeypatch):
     path = kept(tmp_path / "a.safetensors", {"samples": numbers(64, 4, 64, 64)})
     read = []
