@@ -67,6 +67,15 @@ def more_fields() -> list[io.Input]:
         *end_fields(VAEConfig.SCORED),
         *_measure_fields(),
         *where_fields(),
+        amount(
+            "augment",
+            "Pictures are mirrored, turned, moved, resized and recoloured (inverted, too), each "
+            "with this probability, so that few of them teach the VAE to rebuild others, too. .15 "
+            "suits a few thousand pictures. 0 to 1.",
+            0.0,
+            1.0,
+            step=0.05,
+        ),
     ]
 
 
@@ -131,15 +140,6 @@ def _loss_fields() -> list[io.Input]:
             "eq",
             "In so many of the steps latents are turned and made smaller, and the picture must "
             "follow: a latent space that takes editing better. 0 to 1.",
-            0.0,
-            1.0,
-            step=0.05,
-        ),
-        amount(
-            "augment",
-            "Pictures are mirrored, turned, moved, resized and recoloured (inverted, too), each "
-            "with this probability, so that few of them teach the VAE to rebuild others, too. .15 "
-            "suits a few thousand pictures. 0 to 1.",
             0.0,
             1.0,
             step=0.05,
