@@ -91,6 +91,12 @@ def space_of(between: str) -> Space:
     return "sphere" if between == SPHERE else "flat"
 
 
+def _followed() -> io.Output:
+    """What follows a curve."""
+    told = "One latent for each number of the curve."
+    return result(sockets.GanLatents, "latents", "latents", told)
+
+
 class PaceGANLatents(io.ComfyNode):
     """A GAN's path at the pace of a curve."""
 
@@ -112,14 +118,7 @@ class PaceGANLatents(io.ComfyNode):
                 curve_field(),
                 *pace_fields(),
             ],
-            outputs=[
-                result(
-                    sockets.GanLatents,
-                    "latents",
-                    "latents",
-                    "One latent for each number of the curve.",
-                )
-            ],
+            outputs=[_followed()],
         )
 
     @classmethod
@@ -215,14 +214,7 @@ class BlendGANLatents(io.ComfyNode):
                     optional=True,
                 ),
             ],
-            outputs=[
-                result(
-                    sockets.GanLatents,
-                    "latents",
-                    "latents",
-                    "One latent for each number of the curve.",
-                )
-            ],
+            outputs=[_followed()],
         )
 
     @classmethod

@@ -13,7 +13,6 @@ from ..ranges import read_ranges
 from .journey import MOST_FRAMES, journey, loop_field, way_fields
 
 CATEGORY = "genart/gan"
-LARGEST_BATCH = MOST_FRAMES
 PATH_MODES = ["slerp z", "lerp w"]
 
 
@@ -38,7 +37,7 @@ class MakeGANLatent(io.ComfyNode):
                     "How many latents.",
                     default=1,
                     min=1,
-                    max=LARGEST_BATCH,
+                    max=MOST_FRAMES,
                 ),
                 field(
                     io.Int,
@@ -84,7 +83,7 @@ class WalkGANLatents(io.ComfyNode):
                     "keys",
                     "The latents to visit, in their order: two or more.",
                 ),
-                field(io.Int, "frames", "Frames in all.", default=48, min=1, max=LARGEST_BATCH),
+                field(io.Int, "frames", "Frames in all.", default=48, min=1, max=MOST_FRAMES),
                 field(
                     io.Combo,
                     "mode",

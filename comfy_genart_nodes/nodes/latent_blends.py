@@ -14,9 +14,9 @@ from ..host.progress import Progress, say
 from ..host.schema import field, result, schema, within_bounds
 from ..latent.laws import AUTO, LAWS, Law, atlas, between, blend, corner_weights, law_of
 from ..ranges import read_numbers
+from .journey import MOST_FRAMES
 
 CATEGORY = "genart/latent"
-LARGEST_BATCH = 100_000
 MODES = [AUTO, *LAWS]
 WAYS: dict[Law, str] = {
     "noise": "taken for noise, which stays noise",
@@ -84,7 +84,7 @@ class InterpolateLatents(io.ComfyNode):
                     "included.",
                     default=1,
                     min=1,
-                    max=LARGEST_BATCH,
+                    max=MOST_FRAMES,
                 ),
                 field(
                     io.Float,
