@@ -116,6 +116,7 @@ class StyleGAN2Original(Original):
         config, pictures, device: as `Original` has them; `config.augment` is applied as ours is.
         own_phases: with its own loss, and pictures made anew for each network.
         mixing: probability of style mixing, with its own loss.
+        half: float16 at the four largest sides, whose features are limited, as its command has it.
     """
 
     def __init__(
@@ -126,12 +127,18 @@ class StyleGAN2Original(Original):
         device: torch.device,
         own_phases: bool,
         mixing: float = 0.0,
+        half: bool = False,
     ) -> None:
         super().__init__(config, pictures, device)
         sys.path.insert(0, str(checkout))
         module = importlib.import_module("training.networks")
         spec: Any = config.generator_spec()
-        widths = {"channel_base": spec.channel_base, "channel_max": spec.channel_max}
+        widths: dict[str, Any] = {
+            "channel_base": spec.channel_base,
+            "channel_max": spec.channel_max,
+        }
+        if half:
+            widths |= {"num_fp16_res": 4, "conv_clamp": 256}
         shapes = {"c_dim": 0, "img_resolution": spec.resolution, "img_channels": 3}
         mapping = {"num_layers": spec.mapping_layers}
         self.g = module.Generator(

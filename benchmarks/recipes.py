@@ -58,7 +58,7 @@ def row(recipe: str, made: Path, held_out: torch.Tensor, features: Features) -> 
     cells = (
         f"`{recipe}`",
         f"{told['parameters'] / 1e6:.1f}",
-        f"{told['cpu_seconds'] / told['kimg']:.0f}",
+        f"{told['seconds'] / told['kimg']:.0f}",
         f"{told['peak_mb']:.0f}",
         f"{1000 * kid(features(pictures), held_out):.0f}",
     )

@@ -47,6 +47,7 @@ def row(kind: str, recipe: str, args: argparse.Namespace, precision: str) -> str
     """Of the table."""
     device = torch.device(args.device)
     on_gpu = device.type == "cuda"
+    torch.backends.cudnn.benchmark = on_gpu  # as a run has it
     wait: Callable[[], None] = torch.cuda.synchronize if on_gpu else lambda: None
     if on_gpu:
         torch.cuda.empty_cache()

@@ -1,6 +1,8 @@
 """One run of `tiny_data.py`: trains, and leaves samples where its time or its pictures are used up.
 
-Time is the process's own CPU seconds, with one thread: what else the machine does costs nobody's.
+On a CPU time is the process's own, with one thread: what else the machine does costs nobody's. On a
+graphics card it is that of the clock, without the first step, in which libraries are built and
+kernels chosen; and everyone takes the precision that its own command takes.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from benchmarks.originals import LightweightOriginal, StyleGAN2Original, is_ligh
 from comfy_genart_nodes.gan.checkpoint import load_gan
 from comfy_genart_nodes.gan.latents import from_seeds
 from comfy_genart_nodes.gan.sampling import sample
+from comfy_genart_nodes.training.beginning import fastest_precision
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.parents import Parent, descend
 from comfy_genart_nodes.training.recipes import settings
@@ -45,6 +48,7 @@ class Task:
         seconds: leave samples after half of so many CPU seconds and after all; 0 for never ...
         kimg: ... and after so many thousand pictures; 0 for never.
         parent: file of a network that ours goes on from, "" for none.
+        device: torch's name.
     """
 
     recipe: str
@@ -55,6 +59,7 @@ class Task:
     seconds: float
     kimg: float
     parent: str = ""
+    device: str = "cpu"
 
     @property
     def config(self) -> TrainConfig:
@@ -83,15 +88,19 @@ class Ours:
         config: its settings.
         pictures: uint8 [n, 3, side, side].
         parent: file of the network to go on from, "" for none.
+        device: torch's name.
     """
 
-    def __init__(self, config: TrainConfig, pictures: np.ndarray, parent: str = "") -> None:
+    def __init__(
+        self, config: TrainConfig, pictures: np.ndarray, parent: str = "", device: str = "cpu"
+    ) -> None:
         before = None
         if parent:
             gan = load_gan(Path(parent))
             config = descend(config, gan, classes=0, judged=False)
             before = Parent(gan.spec, gan.generator.state_dict(), None)
-        self.training = Training(config, pictures, torch.device("cpu"), "fp32", parent=before)
+        precision = "fp32" if device == "cpu" else fastest_precision(device)
+        self.training = Training(config, pictures, torch.device(device), precision, parent=before)
 
     def advance(self) -> object:
         """Take one step."""
@@ -114,11 +123,12 @@ def make(task: Task) -> Contestant:
     """The contestant that a task is about."""
     pictures, checkout = np.load(task.pictures), Path(task.reference)
     if not task.reference:
-        return Ours(task.config, pictures, task.parent)
-    device = torch.device("cpu")
+        return Ours(task.config, pictures, task.parent, task.device)
+    device = torch.device(task.device)
     if is_lightweight(checkout):
         return LightweightOriginal(checkout, task.config, pictures, device)
-    return StyleGAN2Original(checkout, task.config, pictures, device, True, MIXING)
+    half = device.type == "cuda"
+    return StyleGAN2Original(checkout, task.config, pictures, device, True, MIXING, half)
 
 
 def leave(contestant: Contestant, task: Task, name: str, figures: dict[str, float]) -> None:
@@ -126,7 +136,7 @@ def leave(contestant: Contestant, task: Task, name: str, figures: dict[str, floa
     peak = peak_bytes()  # before the samples
     drawn = ((contestant.draw(SAMPLES).clamp(-1, 1) + 1) * 127.5).round().byte()
     folder = Path(task.folder)
-    np.save(folder / f"{name}.npy", drawn.numpy())
+    np.save(folder / f"{name}.npy", drawn.cpu().numpy())
     told = {**figures, "parameters": contestant.parameters, "peak_mb": peak / 2**20}
     text = json.dumps({**told, "task": asdict(task)})
     (folder / f"{name}.json").write_text(text)
@@ -136,17 +146,22 @@ def leave(contestant: Contestant, task: Task, name: str, figures: dict[str, floa
 def main(task: Task) -> None:
     """Train until nothing more is asked for."""
     torch.set_num_threads(1)
+    on_gpu = task.device.startswith("cuda")
+    torch.backends.cudnn.benchmark = on_gpu  # as everyone's own command has it
+    clock = time.perf_counter if on_gpu else time.process_time
     contestant = make(task)
     due = {f"seconds{task.seconds * part:g}": task.seconds * part for part in (0.5, 1)}
     due = {name: limit for name, limit in due.items() if limit}
     kimg_due, steps, spent = task.kimg, 0, 0.0
     while due or kimg_due:
-        start = time.process_time()
+        start = clock()
         contestant.advance()
-        spent += time.process_time() - start
+        if on_gpu and steps % 50 == 0:  # else orders would pile up, and time with them
+            torch.cuda.synchronize()
+        spent += clock() - start if steps or not on_gpu else 0.0
         steps += 1
         kimg = steps * task.config.batch / 1000
-        figures = {"kimg": kimg, "cpu_seconds": spent}
+        figures = {"kimg": kimg, "seconds": spent}
         for name in [name for name, limit in due.items() if spent >= limit]:
             leave(contestant, task, name, figures)
             due.pop(name)

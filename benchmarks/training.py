@@ -13,11 +13,12 @@ learns and then the generator. `--reference` takes checkouts, once or more often
 - lightweight-gan: trained as its command does by default, and beside it our recipe for tiny data,
   which is of its kind. `--channel-max` limits its widths, `--tiny-base` sets those of the recipe.
 
-Ours is trained in fp32, and in bf16 where a run left to "auto" would be. Every contestant is a
-process of its own. They take turns step by step,
-so that a busy machine slows all of them; a round is 16 steps, one with R1, and ratios are medians
-over the rounds' own ratios. The first step, which has R1, is not among them. On a machine that is
-much busier with other things, `--threads 1 --own-time` tells the truth sooner.
+Ours is trained in fp32, and in bf16 where a run left to "auto" would be; stylegan2-ada-pytorch on a
+graphics card with float16 at its four largest sides, as its own command trains. Every contestant is
+a process of its own. They take turns step by step, so that a busy machine slows all of them; a
+round is 16 steps, one with R1, and ratios are medians over the rounds' own ratios. The first step,
+which has R1, is not among them. On a machine that is much busier with other things, `--threads 1
+--own-time` tells the truth sooner.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def tasks(args: argparse.Namespace) -> list[tuple[str, Task]]:
     if fastest_precision(args.device) == "bf16":  # what a trainer of ours takes here
         found.append(("ours, bf16", Task(**common, bf16=True)))
     for folder in args.reference:
-        name, there = folder.resolve().name, {"reference": str(folder.resolve())}
+        name = folder.resolve().name
+        there = {"reference": str(folder.resolve()), "bf16": args.device.startswith("cuda")}
         if is_stylegan2(folder):
             found.append((f"{name}, own phases", Task(**common, **there, own_phases=True)))
             if not args.path_length:

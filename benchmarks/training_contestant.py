@@ -86,7 +86,8 @@ def make(task: Task) -> Training | Original:
         return Training(task.config, shown, device, "bf16" if task.bf16 else "fp32")
     if is_lightweight(checkout):
         return LightweightOriginal(checkout, task.config, shown, device)
-    return StyleGAN2Original(checkout, task.config, shown, device, task.own_phases)
+    half = task.bf16 and device.type == "cuda"  # there its own command takes float16
+    return StyleGAN2Original(checkout, task.config, shown, device, task.own_phases, half=half)
 
 
 def main(task: Task) -> None:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..gan.networks.layers import full_precision
+from ..transfer import send
 from .draws import Draws
 
 MOST = 0.85
@@ -148,7 +149,7 @@ def _rotate(angle: Tensor) -> Tensor:
 
 def recolour(x: Tensor, matrices: Tensor) -> Tensor:
     """Colours `[n, 3, h, w]` through matrices `[n, 3, 4]`."""
-    matrices = matrices.to(x)
+    matrices = send(matrices, x.device, x.dtype)
     changed = torch.baddbmm(matrices[:, :, 3:], matrices[:, :, :3], x.flatten(2))
     return changed.view(x.shape)
 
@@ -164,7 +165,7 @@ def warp(x: Tensor, matrices: Tensor) -> Tensor:
     down_y, down_x = (_halving(side, x.dtype, x.device) for side in x.shape[2:])
     # As matrix products, since a CPU is slow at convolutions of few channels.
     fine = up_y @ x @ up_x.t()
-    fine = _Sampling.apply(fine, _places(matrices, *x.shape[2:]).to(x))
+    fine = _Sampling.apply(fine, _places(matrices, x))
     return down_y @ fine @ down_x.t()
 
 
@@ -188,18 +189,22 @@ def _taps(half: tuple[float, ...]) -> Tensor:
     return torch.tensor([*half[:0:-1], *half])[None, None]
 
 
-def _places(matrices: Tensor, height: int, width: int) -> Tensor:
+def _places(matrices: Tensor, x: Tensor) -> Tensor:
     """Where to take what the last filter reads, `[n, 2h + 7, 2w + 7, 2]`.
 
-    In the unit of `grid_sample`, where pixel centres at the border are -1 and 1.
+    In the unit of `grid_sample`, where pixel centres at the border are -1 and 1. Few numbers go to
+    where the pictures are; the many are computed there.
     """
-    y = torch.arange(-4, 2 * height + 3, dtype=torch.float64) / 2 - (height - 1) / 2
-    x = torch.arange(-4, 2 * width + 3, dtype=torch.float64) / 2 - (width - 1) / 2
-    back = torch.linalg.inv(matrices)
+    height, width = x.shape[2:]
+    back = torch.linalg.inv(matrices)[:, :2]
     unit = torch.tensor([2 / (width - 1), 2 / (height - 1)], dtype=torch.float64)
-    back = back[:, :2] * unit[:, None]
+    back = send(back * unit[:, None], x.device, x.dtype)
+    down_to, right_to = (
+        torch.arange(-4, 2 * side + 3, dtype=x.dtype, device=x.device) / 2 - (side - 1) / 2
+        for side in (height, width)
+    )
     across, down, start = back[:, None, None].unbind(dim=-1)  # [n, 1, 1, 2] each
-    return across * x[:, None] + (down * y[:, None, None] + start)
+    return across * right_to[:, None] + (down * down_to[:, None, None] + start)
 
 
 class _Sampling(torch.autograd.Function):

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..transfer import send
 from .draws import Draws
 
 
 def colour(x: Tensor, draws: Draws, purpose: str) -> Tensor:
     """Shift brightness by up to .5, scale saturation by 0..2 and contrast by .5..1.5."""
-    bright, saturated, contrasted = (
-        draws.uniform(f"{purpose} colour", 3, 1, 1, 1).to(x).unbind(dim=1)
-    )
+    drawn = send(draws.uniform(f"{purpose} colour", 3, 1, 1, 1), x.device, x.dtype)
+    bright, saturated, contrasted = drawn.unbind(dim=1)
     x = x + (bright - 0.5)
     grey = x.mean(dim=1, keepdim=True)
     x = torch.lerp(grey, x, saturated * 2)
@@ -38,8 +38,8 @@ def translation(x: Tensor, draws: Draws, purpose: str) -> Tensor:
 def cutout(x: Tensor, draws: Draws, purpose: str) -> Tensor:
     """Blank a square of half the side at a random place of every picture."""
     side = x.shape[-1]
-    centre = draws.integers(f"{purpose} cutout", side + 1, 2)
-    axis = torch.arange(side)
+    centre = send(draws.integers(f"{purpose} cutout", side + 1, 2), x.device)
+    axis = torch.arange(side, device=x.device)
     near = (axis + 0.5 - centre[:, :, None]).abs() < side / 4  # [n, 2, side]
     hole = near[:, 0, :, None] & near[:, 1, None, :]
     return x * (~hole[:, None]).to(x)

@@ -131,8 +131,8 @@ def move_average(average: nn.Module, trained: nn.Module, half_life: float, seen:
         seen: pictures since it last moved.
     """
     beta = 0.5 ** (seen / max(half_life, 1e-8))
-    for mean, current in zip(average.parameters(), trained.parameters(), strict=True):
-        mean.lerp_(current, 1 - beta)
+    # Many small tensors at once: a card is done with each before the CPU has ordered the next.
+    torch._foreach_lerp_([*average.parameters()], [*trained.parameters()], 1 - beta)
     for kept, now in zip(average.buffers(), trained.buffers(), strict=True):
         kept.copy_(now)
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..transfer import send
 from .draws import Draws, generator
 
 
@@ -59,8 +60,9 @@ def shown(
         dtype: of the result.
     """
     batch = torch.from_numpy(np.stack([pictures[i] for i in indices]))
-    real = batch.to(device, memory_format=torch.channels_last).to(dtype) / 127.5 - 1
+    batch = send(batch.contiguous(memory_format=torch.channels_last), device)
+    real = batch.to(dtype) / 127.5 - 1
     if mirror:
         turn = draws.uniform("mirror", 1, 1, 1) < 0.5
-        real = torch.where(turn.to(device), real.flip(3), real)
+        real = torch.where(send(turn, device), real.flip(3), real)
     return real

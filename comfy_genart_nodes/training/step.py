@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..gan.networks import neighbour_norm
 from ..gan.networks.generator import Generator, Noise
+from ..transfer import send
 from . import ada, learners, losses
 from .augment import augment
 from .config import TrainConfig
@@ -179,6 +180,10 @@ class Training(Learning):
     def _draws(self, piece: range) -> Draws:
         return Draws(self.config.seed, self.step, piece, self.config.batch)
 
+    def _there(self, drawn: Tensor) -> Tensor:
+        """What was drawn, where it is needed."""
+        return send(drawn, self.device, self.dtype)
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
@@ -189,7 +194,7 @@ class Training(Learning):
 
     def _generate(self, draws: Draws) -> tuple[list[Tensor], Tensor]:
         """Pictures with gradients to the generator where they are enabled, and their w."""
-        z = draws.normal("z", self.g.spec.z_dim).to(self.device, self.dtype)
+        z = self._there(draws.normal("z", self.g.spec.z_dim))
         w = self.g.map(z, self._imagined(draws))
         noise = Noise("random", generators=draws.generators("noise"))
         return self.players.make(self._every_layer(w), noise), w
@@ -204,7 +209,7 @@ class Training(Learning):
             return None
         likes = draws.integers("class", len(self.order.shown))
         places = torch.tensor([self.order.shown[i] for i in likes.tolist()])
-        return one_hot(self.labels[places], self.classes).to(self.device, self.dtype)
+        return self._there(one_hot(self.labels[places], self.classes))
 
     def _real(self, draws: Draws) -> tuple[list[Tensor], Tensor | None]:
         """Pictures, -1..1, some mirrored where the run asks for it, and their classes."""
@@ -213,7 +218,7 @@ class Training(Learning):
         if self.labels is None:
             return self.players.views(real), None
         classes = one_hot(self.labels[torch.tensor(indices)], self.classes)
-        return self.players.views(real), classes.to(self.device, self.dtype)
+        return self.players.views(real), self._there(classes)
 
     def _discriminate(self, fake: list[Tensor], draws: Draws, report: Report) -> None:
         """Gather the discriminator's gradients, with R1 (at what it sees) every few steps."""
@@ -262,13 +267,13 @@ class Training(Learning):
             draws = self._draws(piece)
             share = len(piece) / self.config.batch
             with self._autocast():
-                z = draws.normal("path z", self.g.spec.z_dim).to(self.device, self.dtype)
+                z = self._there(draws.normal("path z", self.g.spec.z_dim))
                 ws = self._every_layer(self.g.map(z, self._imagined(draws)))
                 if not ws.requires_grad:  # of a family whose w is z
                     ws = ws.clone().requires_grad_()
                 noise = Noise("random", generators=draws.generators("path noise"))
                 made = self.players.make(ws, noise)[0]
-                direction = draws.normal("path direction", *made.shape[1:]).to(made)
+                direction = self._there(draws.normal("path direction", *made.shape[1:]))
                 uneven, mean = losses.path_length_penalty(made, ws, self.path_mean, direction)
             moved += mean * share
             note(report, share, path=uneven.mean())

@@ -87,6 +87,7 @@ class _Session:
         self._measuring: Callable[[], Figures] | None = None
         torch.set_num_threads(int(run.machine["threads"]))
         retain_heap()
+        torch.backends.cudnn.benchmark = True  # shapes stay as they are for thousands of steps
         self.pictures = run.pictures
         self.training = begin(run, self.pictures, team, self._apart())
         self.micro = self.training.micro

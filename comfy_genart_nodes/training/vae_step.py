@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..gan.networks.layers import initialise
+from ..transfer import send
 from ..vae.files import LoadedVAE
 from ..vae.networks.autoencoder import Autoencoder, Coded
 from ..vae.networks.families import build
@@ -198,7 +199,7 @@ class VAETraining(Learning):
                 return self.vae.code(real, None)
         side = self.config.resolution // self.vae.factor
         noise = draws.normal("latents", self.vae.channels, side, side)
-        return self.vae.code(real, noise.to(self.device, self.dtype))
+        return self.vae.code(real, send(noise, self.device, self.dtype))
 
     def _make(self, real: Tensor, coded: Coded) -> tuple[Tensor, Tensor]:
         """What is to be made of latents, and what is made of them."""

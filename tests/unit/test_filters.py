@@ -22,6 +22,15 @@ def definition(x, up=1, down=1, padding=(0, 0), gain=1.0):
     return filtered[:, :, ::down, ::down]
 
 
+@pytest.fixture(autouse=True, params=["convolution", "matrices"])
+def way(request, monkeypatch):
+    """Both ways of filtering, of which a device takes one."""
+    if request.param == "matrices":
+        monkeypatch.setattr(
+            filters, "_multiplies", lambda x: not torch.compiler.is_compiling(), raising=True
+        )
+
+
 @pytest.fixture
 def picture():
     return torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -73,8 +73,11 @@ class Block(nn.Module):
             x = self.fromrgb(img)
         elif not self.residual:
             x = x + self.fromrgb(img)
-        y = self.conv1(self.conv0(x))
-        return (y + self.skip(x)) * math.sqrt(0.5) if self.residual else y
+        y = self.conv0(x)
+        if not self.residual:
+            return self.conv1(y)
+        half = math.sqrt(0.5)
+        return self.conv1(y, half) + self.skip(x, half)
 
 
 def group_size(batch: int, group: int) -> int:

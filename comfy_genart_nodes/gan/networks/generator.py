@@ -11,6 +11,8 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from ...transfer import send
+
 NoiseMode = Literal["const", "random", "none"]
 
 
@@ -61,9 +63,12 @@ class Noise:
         if not self.generators:
             raise ValueError("random noise needs generators")
         if len(self.generators) == 1:
-            return torch.randn(count, 1, height, width, generator=self.generators[0]).to(device)
-        drawn = [torch.randn(1, 1, height, width, generator=g) for g in self.generators]
-        return torch.cat(drawn).to(device)
+            drawn = torch.randn(count, 1, height, width, generator=self.generators[0])
+        else:
+            drawn = torch.empty(len(self.generators), 1, height, width)
+            for one, generator in zip(drawn, self.generators, strict=True):
+                torch.randn(1, height, width, generator=generator, out=one)
+        return send(drawn, device)
 
     def pick(self, picture: int) -> "Noise":
         """The noise of one picture of the batch."""

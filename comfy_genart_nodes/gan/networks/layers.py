@@ -16,11 +16,12 @@ from . import filters
 from .convolving import convolve
 
 SLOPE = 0.2
+_ACTIVATION_GAIN = math.sqrt(2)
 
 
 def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU that keeps the second moment of a normal input (slope .2, gain sqrt 2)."""
-    return F.leaky_relu(x, SLOPE) * math.sqrt(2)
+    return F.leaky_relu(x, SLOPE) * _ACTIVATION_GAIN
 
 
 def normalize(x: Tensor) -> Tensor:
@@ -112,9 +113,14 @@ class Conv(nn.Module):
         """Draw the weights."""
         nn.init.normal_(self.weight, generator=generator)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer."""
-        weight = self.weight / math.sqrt(self.weight[0].numel())
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """Apply the layer, times a (positive) gain.
+
+        Gains ride on the weights: leaky ReLU lets them pass.
+        """
+        if self.activate:
+            gain *= _ACTIVATION_GAIN
+        weight = self.weight * (gain / math.sqrt(self.weight[0].numel()))
         if self.resample == "down":
             y = filters.convolve_downsampled(x, weight)
         elif self.resample == "up":
@@ -123,8 +129,8 @@ class Conv(nn.Module):
         else:
             y = convolve(x, weight, padding=self.weight.shape[-1] // 2)
         if self.bias is not None:
-            y = y + self.bias[:, None, None]
-        return leaky_relu(y) if self.activate else y
+            y = y + (self.bias * gain)[:, None, None].to(y.dtype)
+        return F.leaky_relu(y, SLOPE) if self.activate else y
 
 
 def initialise(module: nn.Module, seed: int) -> None:

@@ -111,9 +111,9 @@ class ToRGB(nn.Module):
         style = self.affine(w) / math.sqrt(self.weight.shape[1])
         # So few channels come out that here the weights are scaled, [n, img_channels, c_in].
         weight = self.weight.flatten(1) * style[:, None]
-        bias = self.bias[:, None]
-        y = torch.baddbmm(bias.to(x.dtype), weight.to(x.dtype), x.flatten(2)).to(self.weight.dtype)
-        y = y.unflatten(2, x.shape[2:])
+        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
+        y = torch.baddbmm(self.bias.to(x.dtype), pixels, weight.mT.to(x.dtype)).to(self.weight.dtype)
+        y = y.mT.unflatten(2, x.shape[2:])
         return torch.clamp(y, -self.clamp, self.clamp) if self.clamp else y
 
 
@@ -165,7 +165,7 @@ class SynthesisBlock(nn.Module):
             x = self.conv1(x, ws[:, 0], noise, window)
         elif self.residual:
             half = math.sqrt(0.5)
-            y = window.crop(self.skip(x)) * half
+            y = window.crop(self.skip(x, half))
             x = self.conv0(x, ws[:, 0], noise, window)
             x = self.conv1(x, ws[:, 1], noise, window, gain=half)
             x = torch.add(x, y, out=reuse(x))
