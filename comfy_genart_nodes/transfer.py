@@ -1,4 +1,7 @@
-"""What the CPU has drawn or read, sent to where networks compute, without waiting for it there."""
+"""What the CPU draws or reads, brought to where networks compute, without waiting for it there."""
+
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,3 +15,19 @@ def send(x: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> T
     keeps a copy of what is not pinned. Others than CUDA have had errors in this.
     """
     return x.to(device, dtype or x.dtype, non_blocking=device.type == "cuda")
+
+
+class Giver(Protocol):
+    """Brings what a function makes on the CPU to a device, of a type (its own by default)."""
+
+    def __call__(
+        self, make: Callable[[], Tensor], device: torch.device, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """Give it."""
+
+
+def give(
+    make: Callable[[], Tensor], device: torch.device, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Send what is made now: the plain `Giver`."""
+    return send(make(), device, dtype)

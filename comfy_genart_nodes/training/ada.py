@@ -13,6 +13,7 @@ asymmetric wavelet does nearly. Beyond its border a picture is mirrored as often
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..gan.networks.layers import full_precision
-from ..transfer import send
 from .draws import Draws
 
 MOST = 0.85
@@ -46,23 +46,28 @@ def adapted(p: float, signs: float, target: float, pictures: int, kimg: float = 
     return min(max(p + direction * pictures / (kimg * 1000), 0.0), MOST)
 
 
-def augment(x: Tensor, p: float, draws: Draws, purpose: str) -> Tensor:
+def augment(x: Tensor, p: Callable[[], float], draws: Draws, purpose: str) -> Tensor:
     """Change every picture at random, each kind of change with probability p.
 
     Args:
         x: [n, 3, h, w] in -1..1, at least 4 pixels a side.
-        p: 0..1; at 0 the pictures are returned as they are.
+        p: gives 0..1.
         draws: the random numbers of these pictures.
         purpose: what for; equal purposes change equally.
 
     Returns:
         [n, 3, h, w], differentiable with regard to `x` as often as need be.
     """
-    if p == 0:
-        return x
-    chance = _Chance(draws.uniform(purpose, _NUMBERS).double(), p)
+    height, width = x.shape[2:]
+
+    def make() -> Tensor:
+        chance = _Chance(draws.uniform(purpose, _NUMBERS).double(), p())
+        where = origins(geometry(chance, height, width), height, width)
+        return torch.cat([where.flatten(1), colours(chance).flatten(1)], dim=1)
+
+    where, matrices = draws.give(make, x.device, x.dtype).split([6, 12], dim=1)
     with full_precision(x):
-        return recolour(warp(x, geometry(chance, x.shape[2], x.shape[3])), colours(chance))
+        return recolour(warp(x, where.view(-1, 2, 3)), matrices.view(-1, 3, 4))
 
 
 class _Chance:
@@ -148,24 +153,33 @@ def _rotate(angle: Tensor) -> Tensor:
 
 
 def recolour(x: Tensor, matrices: Tensor) -> Tensor:
-    """Colours `[n, 3, h, w]` through matrices `[n, 3, 4]`."""
-    matrices = send(matrices, x.device, x.dtype)
+    """Colours `[n, 3, h, w]` through matrices `[n, 3, 4]` of their type, on their device."""
     changed = torch.baddbmm(matrices[:, :, 3:], matrices[:, :, :3], x.flatten(2))
     return changed.view(x.shape)
 
 
-def warp(x: Tensor, matrices: Tensor) -> Tensor:
-    """Pictures whose pixels have gone where matrices say, mirrored beyond the border.
+def origins(matrices: Tensor, height: int, width: int) -> Tensor:
+    """Where pixels come from: the inverse of `geometry`, `[n, 2, 3]`.
+
+    From pixels from the middle of the picture to the unit of `grid_sample`, where pixel centres at
+    the border are -1 and 1.
+    """
+    unit = torch.tensor([2 / (width - 1), 2 / (height - 1)], dtype=torch.float64)
+    return torch.linalg.inv(matrices)[:, :2] * unit[:, None]
+
+
+def warp(x: Tensor, where: Tensor) -> Tensor:
+    """Pictures whose pixels have moved, mirrored beyond the border.
 
     Args:
         x: [n, c, h, w].
-        matrices: [n, 3, 3], as `geometry` gives them.
+        where: [n, 2, 3], as `origins` gives them; of the type and on the device of `x`.
     """
     up_y, up_x = (_doubling(side, x.dtype, x.device) for side in x.shape[2:])
     down_y, down_x = (_halving(side, x.dtype, x.device) for side in x.shape[2:])
     # As matrix products, since a CPU is slow at convolutions of few channels.
     fine = up_y @ x @ up_x.t()
-    fine = _Sampling.apply(fine, _places(matrices, x))
+    fine = _Sampling.apply(fine, _places(where, *x.shape[2:]))
     return down_y @ fine @ down_x.t()
 
 
@@ -189,21 +203,13 @@ def _taps(half: tuple[float, ...]) -> Tensor:
     return torch.tensor([*half[:0:-1], *half])[None, None]
 
 
-def _places(matrices: Tensor, x: Tensor) -> Tensor:
-    """Where to take what the last filter reads, `[n, 2h + 7, 2w + 7, 2]`.
-
-    In the unit of `grid_sample`, where pixel centres at the border are -1 and 1. Few numbers go to
-    where the pictures are; the many are computed there.
-    """
-    height, width = x.shape[2:]
-    back = torch.linalg.inv(matrices)[:, :2]
-    unit = torch.tensor([2 / (width - 1), 2 / (height - 1)], dtype=torch.float64)
-    back = send(back * unit[:, None], x.device, x.dtype)
+def _places(where: Tensor, height: int, width: int) -> Tensor:
+    """Where to take what the last filter reads, `[n, 2h + 7, 2w + 7, 2]`."""
     down_to, right_to = (
-        torch.arange(-4, 2 * side + 3, dtype=x.dtype, device=x.device) / 2 - (side - 1) / 2
+        torch.arange(-4, 2 * side + 3, dtype=where.dtype, device=where.device) / 2 - (side - 1) / 2
         for side in (height, width)
     )
-    across, down, start = back[:, None, None].unbind(dim=-1)  # [n, 1, 1, 2] each
+    across, down, start = where[:, None, None].unbind(dim=-1)  # [n, 1, 1, 2] each
     return across * right_to[:, None] + (down * down_to[:, None, None] + start)
 
 

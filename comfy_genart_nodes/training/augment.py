@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..transfer import send
+from ..gan.networks.crop import crop
 from .draws import Draws
 
 
 def colour(x: Tensor, draws: Draws, purpose: str) -> Tensor:
     """Shift brightness by up to .5, scale saturation by 0..2 and contrast by .5..1.5."""
-    drawn = send(draws.uniform(f"{purpose} colour", 3, 1, 1, 1), x.device, x.dtype)
+    drawn = draws.give(lambda: draws.uniform(f"{purpose} colour", 3, 1, 1, 1), x.device, x.dtype)
     bright, saturated, contrasted = drawn.unbind(dim=1)
     x = x + (bright - 0.5)
     grey = x.mean(dim=1, keepdim=True)
@@ -28,17 +28,14 @@ def translation(x: Tensor, draws: Draws, purpose: str) -> Tensor:
     """Move every picture by up to an eighth of its side, zeros moving in."""
     side = x.shape[-1]
     reach = side // 8
-    moves = draws.integers(f"{purpose} translation", 2 * reach + 1, 2).tolist()
-    padded = F.pad(x, (reach, reach, reach, reach))
-    return torch.stack(
-        [p[:, v : v + side, h : h + side] for p, (v, h) in zip(padded, moves, strict=True)]
-    )
+    moves = draws.give(lambda: draws.integers(f"{purpose} translation", 2 * reach + 1, 2), x.device)
+    return crop(F.pad(x, (reach, reach, reach, reach)), moves, side)
 
 
 def cutout(x: Tensor, draws: Draws, purpose: str) -> Tensor:
     """Blank a square of half the side at a random place of every picture."""
     side = x.shape[-1]
-    centre = send(draws.integers(f"{purpose} cutout", side + 1, 2), x.device)
+    centre = draws.give(lambda: draws.integers(f"{purpose} cutout", side + 1, 2), x.device)
     axis = torch.arange(side, device=x.device)
     near = (axis + 0.5 - centre[:, :, None]).abs() < side / 4  # [n, 2, side]
     hole = near[:, 0, :, None] & near[:, 1, None, :]

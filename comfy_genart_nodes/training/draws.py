@@ -1,15 +1,21 @@
-"""The random numbers of a training step, of which every picture has its own.
+"""Random numbers of training: the same for each picture, whatever the batch is divided into.
 
-All are drawn for the whole batch, as functions of (seed, step, purpose), and a process or a
-micro-batch takes the rows of its pictures: how a batch is divided changes nothing, and nothing
-random has to be saved.
+What belongs to each picture is drawn for the whole batch, as functions of (seed, step, purpose),
+and a process or a micro-batch takes the rows of its pictures: how a batch is divided changes
+nothing, and nothing random has to be saved.
 """
 
+import copy
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 import torch
 from torch import Tensor
+
+from ..gan.networks.generator import Noise
+from ..transfer import Giver, give
 
 
 def generator(seed: int, step: int, purpose: str) -> torch.Generator:
@@ -18,21 +24,24 @@ def generator(seed: int, step: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Draws:
-    """The random numbers of some pictures of a step's batch.
+    """The random numbers of some pictures of a step's batch, on the CPU.
 
     Attributes:
         seed: the run's.
         step: which step.
         part: the places of the pictures in the batch.
         total: pictures in the whole batch.
+        give: brings what is made of them to a device; what it is given to call may be called again
+            for a later step.
     """
 
     seed: int
     step: int
     part: range
     total: int
+    give: Giver = give
 
     def uniform(self, purpose: str, *shape: int) -> Tensor:
         """Numbers of 0..1, `[len(part), *shape]`."""
@@ -49,9 +58,39 @@ class Draws:
         drawn = torch.randint(0, high, (self.total, *shape), generator=self._of(purpose))
         return drawn[self.part.start : self.part.stop]
 
-    def generators(self, purpose: str) -> list[torch.Generator]:
-        """A generator for each picture, for what draws layer by layer."""
-        return [generator(self.seed, self.step, f"{purpose} {place}") for place in self.part]
+    def only(self, picture: int) -> "Draws":
+        """Those of one of the pictures."""
+        place = self.part[picture]
+        return replace(self, part=range(place, place + 1))
 
     def _of(self, purpose: str) -> torch.Generator:
         return generator(self.seed, self.step, purpose)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StepNoise(Noise):
+    """The noise of a step's pictures, layer by layer.
+
+    Attributes:
+        draws: theirs.
+        purpose: what for.
+        layers: numbers those that ask.
+    """
+
+    mode: str = "random"  # type: ignore[assignment]
+    draws: Draws
+    purpose: str
+    layers: Iterator[int] = field(default_factory=count)
+
+    def draw(self, count: int, height: int, width: int, device: torch.device) -> Tensor:
+        """Normal noise `[count, 1, height, width]`."""
+        purpose = f"{self.purpose} {next(self.layers)}"
+        return self.draws.give(lambda: self.draws.normal(purpose, 1, height, width), device)
+
+    def pick(self, picture: int) -> "StepNoise":
+        """The noise of one picture of the batch."""
+        return replace(self, draws=self.draws.only(picture), layers=copy.copy(self.layers))
+
+    def twin(self) -> "StepNoise":
+        """Noise that draws what this one will draw, and does not move it on."""
+        return replace(self, layers=copy.copy(self.layers))

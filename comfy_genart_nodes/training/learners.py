@@ -98,9 +98,10 @@ class Learning(ABC):
 def adam(
     parameters: Sequence[nn.Parameter], rate: float, betas: tuple[float, float]
 ) -> torch.optim.Optimizer:
-    """Adam, fused where the device has that."""
-    fused = parameters[0].device.type in ("cpu", "cuda")
-    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=fused)
+    """Adam, fused where the device has that, and such that a card can record it."""
+    kind = parameters[0].device.type
+    fused, capturable = kind in ("cpu", "cuda"), kind == "cuda"
+    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=fused, capturable=capturable)
 
 
 def place(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
@@ -133,8 +134,9 @@ def move_average(average: nn.Module, trained: nn.Module, half_life: float, seen:
     beta = 0.5 ** (seen / max(half_life, 1e-8))
     # Many small tensors at once: a card is done with each before the CPU has ordered the next.
     torch._foreach_lerp_([*average.parameters()], [*trained.parameters()], 1 - beta)
-    for kept, now in zip(average.buffers(), trained.buffers(), strict=True):
-        kept.copy_(now)
+    buffers = [*average.buffers()]
+    if buffers:
+        torch._foreach_copy_(buffers, [*trained.buffers()])
 
 
 def tensors(

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..transfer import send
 from .draws import Draws, generator
 
 
@@ -43,7 +42,7 @@ class Order:
 
 def shown(
     pictures: np.ndarray,
-    indices: Sequence[int],
+    order: Order,
     draws: Draws,
     mirror: bool,
     device: torch.device,
@@ -53,16 +52,19 @@ def shown(
 
     Args:
         pictures: uint8 `[n, 3, side, side]`.
-        indices: which.
-        draws: theirs.
+        order: which of them.
+        draws: of those.
         mirror: show some of them mirrored.
         device: where to.
         dtype: of the result.
     """
-    batch = torch.from_numpy(np.stack([pictures[i] for i in indices]))
-    batch = send(batch.contiguous(memory_format=torch.channels_last), device)
-    real = batch.to(dtype) / 127.5 - 1
+
+    def read() -> Tensor:
+        batch = torch.from_numpy(np.stack([pictures[i] for i in order.part(draws)]))
+        return batch.contiguous(memory_format=torch.channels_last)
+
+    real = draws.give(read, device).to(dtype) / 127.5 - 1
     if mirror:
-        turn = draws.uniform("mirror", 1, 1, 1) < 0.5
-        real = torch.where(send(turn, device), real.flip(3), real)
+        turn = draws.give(lambda: draws.uniform("mirror", 1, 1, 1) < 0.5, device)
+        real = torch.where(turn, real.flip(3), real)
     return real

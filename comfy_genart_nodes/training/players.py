@@ -167,7 +167,8 @@ class FastGANPlayers(Players):
         self, pictures: list[Tensor], classes: Tensor | None, draws: Draws
     ) -> tuple[Tensor, Tensor | None]:
         """The discriminator learns to rebuild real pictures from what it has seen."""
-        scores, pairs = self.discriminator.study(pictures, draws.uniform("rebuilt part", 2))
+        places = draws.give(lambda: draws.uniform("rebuilt part", 2), pictures[0].device)
+        scores, pairs = self.discriminator.study(pictures, places)
         return scores, rebuilding_loss(pairs)
 
     def settle(self) -> None:

@@ -6,24 +6,25 @@ micro-batches and among processes.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .. import transfer
 from ..gan.networks import neighbour_norm
-from ..gan.networks.generator import Generator, Noise
-from ..transfer import send
+from ..gan.networks.generator import Generator
 from . import ada, learners, losses
 from .augment import augment
 from .config import TrainConfig
-from .draws import Draws
+from .draws import Draws, StepNoise
 from .learners import DTYPES, Learning, Optimiser
 from .log import Report, note
 from .order import Order, shown
 from .parents import Parent
 from .players import one_hot, parts, players
+from .recording import Recorder
 from .shortage import patiently
 from .team import Team
 
@@ -61,7 +62,7 @@ class Training(Learning):
         team: Team | None = None,
         parent: Parent | None = None,
     ) -> None:
-        self.config, self.pictures, self.device = config, pictures, device
+        self.config, self.pictures, self.device = config, pictures, torch.device(device)
         self.team = team or Team()
         self.half, self.dtype = precision == "bf16", DTYPES[precision]
         self.labels = None if labels is None else torch.from_numpy(labels).long()
@@ -71,7 +72,8 @@ class Training(Learning):
         self.rate_factor = 1.0
         self._kept: list[Tensor] | None = None
         self.path_mean = torch.zeros([], device=device, dtype=self.dtype)
-        self.ada = torch.zeros(2)  # p, and the sum of mean signs since it last moved
+        self.ada_p = 0.0
+        self.signs = torch.zeros([], device=device)  # sum of means since ADA's p last moved
         self.players = players(config, self.classes, parent)
         self.share = self.team.share(config.batch, self.players.group)
         self.micro = len(self.share)
@@ -94,6 +96,9 @@ class Training(Learning):
             )
         ]
         self.order = Order(len(pictures), config.seed, left_out)
+        alone = self.team.size == 1
+        self.recorder = Recorder() if self.device.type == "cuda" and alone else None
+        self._drawn: dict[range, Draws] = {}
 
     def advance(self) -> Report:
         """Take one step of both networks.
@@ -106,8 +111,13 @@ class Training(Learning):
             Scalars, means over the batch: loss_g, loss_d, real and fake (mean scores), and r1 (and
             r2) at the steps that have them.
         """
-        report = {**self._teach_d(), **self._teach_g()}
-        self._kept = None
+        for draws in self._drawn.values():
+            draws.step = self.step
+        recorder = self.recorder
+        if recorder and recorder.usable and len(self._pieces()) == 1:
+            report = recorder.play(self._kind, self._teach)
+        else:
+            report = self._teach()
         self.step += 1
         self.follow(self.g_ema, self.g)
         self.team.sum(list(report.values()))
@@ -115,10 +125,31 @@ class Training(Learning):
             self._adapt(report)
         return report
 
+    @property
+    def _kind(self) -> tuple[bool, bool, bool]:
+        """What decides which kernels a step takes."""
+        return self._penalised, self._evens_paths, self.ada_p == 0
+
+    @property
+    def _penalised(self) -> bool:
+        """Whether R1 is regularised at this step."""
+        return self.config.r1_weight > 0 and self.step % PENALTY_EVERY[self.config.loss] == 0
+
+    def _teach(self) -> Report:
+        report = {**self._teach_d(), **self._teach_g()}
+        self._kept = None
+        return report
+
     def forget(self) -> None:
         """Let go of what an unfinished step has gathered."""
         self._kept = None
         super().forget()
+
+    def slow_down(self, factor: float) -> None:
+        """Let the networks learn at so many times their first rate."""
+        super().slow_down(factor)
+        if self.recorder:
+            self.recorder.forget()
 
     def _teach_d(self) -> Report:
         learners.switch(self.learning, True)
@@ -153,7 +184,7 @@ class Training(Learning):
         report, path_mean = patiently(self, self._gather_g)
         if self._evens_paths:
             self.team.sum([path_mean])
-        self.path_mean = path_mean
+            self.path_mean.copy_(path_mean)
         self.adam_g.learn(self.team, self.rate_factor)
         return report
 
@@ -178,25 +209,30 @@ class Training(Learning):
         return parts(self.share, self.micro, self.players.group)
 
     def _draws(self, piece: range) -> Draws:
-        return Draws(self.config.seed, self.step, piece, self.config.batch)
+        if piece not in self._drawn:
+            give = self.recorder.give if self.recorder else transfer.give
+            self._drawn[piece] = Draws(self.config.seed, self.step, piece, self.config.batch, give)
+        return self._drawn[piece]
 
-    def _there(self, drawn: Tensor) -> Tensor:
-        """What was drawn, where it is needed."""
-        return send(drawn, self.device, self.dtype)
+    def _normal(self, draws: Draws, purpose: str, *shape: int) -> Tensor:
+        """Normal numbers, where they are needed."""
+        return draws.give(lambda: draws.normal(purpose, *shape), self.device, self.dtype)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def _augment(self, pictures: list[Tensor], draws: Draws, purpose: str) -> list[Tensor]:
         if self.config.ada_target is not None:
-            return [ada.augment(x, float(self.ada[0]), draws, purpose) for x in pictures]
+            if self.ada_p == 0:
+                return pictures
+            return [ada.augment(x, lambda: self.ada_p, draws, purpose) for x in pictures]
         return [augment(x, self.config.augment, draws, purpose) for x in pictures]
 
     def _generate(self, draws: Draws) -> tuple[list[Tensor], Tensor]:
         """Pictures with gradients to the generator where they are enabled, and their w."""
-        z = self._there(draws.normal("z", self.g.spec.z_dim))
+        z = self._normal(draws, "z", self.g.spec.z_dim)
         w = self.g.map(z, self._imagined(draws))
-        noise = Noise("random", generators=draws.generators("noise"))
+        noise = StepNoise(draws=draws, purpose="noise")
         return self.players.make(self._every_layer(w), noise), w
 
     def _every_layer(self, w: Tensor) -> Tensor:
@@ -207,23 +243,32 @@ class Training(Learning):
         """The classes of generated pictures: as frequent as among the real ones."""
         if self.labels is None:
             return None
-        likes = draws.integers("class", len(self.order.shown))
-        places = torch.tensor([self.order.shown[i] for i in likes.tolist()])
-        return self._there(one_hot(self.labels[places], self.classes))
+
+        def chosen() -> list[int]:
+            likes = draws.integers("class", len(self.order.shown))
+            return [self.order.shown[i] for i in likes.tolist()]
+
+        return self._classes(chosen, draws)
+
+    def _classes(self, places: Callable[[], list[int]], draws: Draws) -> Tensor:
+        """The classes of pictures of the set."""
+        labels, count = self.labels, self.classes
+        assert labels is not None
+        return draws.give(
+            lambda: one_hot(labels[torch.tensor(places())], count), self.device, self.dtype
+        )
 
     def _real(self, draws: Draws) -> tuple[list[Tensor], Tensor | None]:
         """Pictures, -1..1, some mirrored where the run asks for it, and their classes."""
-        indices = self.order.part(draws)
-        real = shown(self.pictures, indices, draws, self.config.mirror, self.device, self.dtype)
+        config = self.config
+        real = shown(self.pictures, self.order, draws, config.mirror, self.device, self.dtype)
         if self.labels is None:
             return self.players.views(real), None
-        classes = one_hot(self.labels[torch.tensor(indices)], self.classes)
-        return self.players.views(real), self._there(classes)
+        return self.players.views(real), self._classes(lambda: self.order.part(draws), draws)
 
     def _discriminate(self, fake: list[Tensor], draws: Draws, report: Report) -> None:
         """Gather the discriminator's gradients, with R1 (at what it sees) every few steps."""
-        every = PENALTY_EVERY[self.config.loss]
-        penalised = self.config.r1_weight > 0 and self.step % every == 0
+        every, penalised = PENALTY_EVERY[self.config.loss], self._penalised
         share = len(draws.part) / draws.total
         with self._autocast():
             pictures, classes = self._real(draws)
@@ -267,13 +312,13 @@ class Training(Learning):
             draws = self._draws(piece)
             share = len(piece) / self.config.batch
             with self._autocast():
-                z = self._there(draws.normal("path z", self.g.spec.z_dim))
+                z = self._normal(draws, "path z", self.g.spec.z_dim)
                 ws = self._every_layer(self.g.map(z, self._imagined(draws)))
                 if not ws.requires_grad:  # of a family whose w is z
                     ws = ws.clone().requires_grad_()
-                noise = Noise("random", generators=draws.generators("path noise"))
+                noise = StepNoise(draws=draws, purpose="path noise")
                 made = self.players.make(ws, noise)[0]
-                direction = self._there(draws.normal("path direction", *made.shape[1:]))
+                direction = self._normal(draws, "path direction", *made.shape[1:])
                 uneven, mean = losses.path_length_penalty(made, ws, self.path_mean, direction)
             moved += mean * share
             note(report, share, path=uneven.mean())
@@ -282,13 +327,13 @@ class Training(Learning):
 
     def _adapt(self, report: Report) -> None:
         """Let ADA's p follow the signs of the scores of real pictures."""
-        self.ada[1] += report.pop("signs").to(self.ada)
+        self.signs += report.pop("signs")
         if self.step % ADAPT_EVERY == 0:
-            p, signs = float(self.ada[0]), float(self.ada[1]) / ADAPT_EVERY
-            assert self.config.ada_target is not None
-            seen = ADAPT_EVERY * self.config.batch
-            self.ada = torch.tensor([ada.adapted(p, signs, self.config.ada_target, seen), 0.0])
-        report["ada_p"] = self.ada[0]
+            target, signs = self.config.ada_target, float(self.signs) / ADAPT_EVERY
+            assert target is not None
+            self.ada_p = ada.adapted(self.ada_p, signs, target, ADAPT_EVERY * self.config.batch)
+            self.signs.zero_()
+        report["ada_p"] = torch.tensor(self.ada_p)
 
     @torch.no_grad()
     def _rivals(self, draws: Draws) -> Tensor:
@@ -298,12 +343,16 @@ class Training(Learning):
 
     def own_tensors(self) -> dict[str, Tensor]:
         """The mean of path lengths, and ADA's state."""
-        return {"path_mean": self.path_mean, "ada": self.ada}
+        return {"path_mean": self.path_mean, "ada": torch.tensor([self.ada_p, float(self.signs)])}
 
     def restore(self, tensors: dict[str, Tensor], step: int) -> None:
         """Take up copies of the state that `tensors` gave after a step."""
         learners.restore(tensors, self.networks, self.optimisers)
         # Runs from before these had neither.
-        self.path_mean = tensors.get("path_mean", self.path_mean).to(self.device, copy=True)
-        self.ada = tensors.get("ada", self.ada).clone()
+        self.path_mean.copy_(tensors.get("path_mean", self.path_mean))
+        if "ada" in tensors:
+            self.ada_p = float(tensors["ada"][0])
+            self.signs.fill_(tensors["ada"][1])
         self.step = step
+        if self.recorder:
+            self.recorder.forget()

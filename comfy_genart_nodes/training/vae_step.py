@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ..gan.networks.layers import initialise
-from ..transfer import send
 from ..vae.files import LoadedVAE
 from ..vae.networks.autoencoder import Autoencoder, Coded
 from ..vae.networks.families import build
@@ -188,9 +187,11 @@ class VAETraining(Learning):
 
     def _shown(self, draws: Draws) -> Tensor:
         """Pictures of the set, `[n, 3, side, side]`."""
-        config, indices = self.config, self.order.part(draws)
-        real = shown(self.pictures, indices, draws, config.mirror, self.device, self.dtype)
-        return ada.augment(real, config.augment, draws, "augment").clamp(-1, 1)
+        config = self.config
+        real = shown(self.pictures, self.order, draws, config.mirror, self.device, self.dtype)
+        if config.augment:
+            real = ada.augment(real, lambda: config.augment, draws, "augment").clamp(-1, 1)
+        return real
 
     def _code(self, real: Tensor, draws: Draws) -> Coded:
         """Their latents, with noise where the VAE has any and its encoder learns."""
@@ -198,8 +199,9 @@ class VAETraining(Learning):
             with torch.no_grad():
                 return self.vae.code(real, None)
         side = self.config.resolution // self.vae.factor
-        noise = draws.normal("latents", self.vae.channels, side, side)
-        return self.vae.code(real, send(noise, self.device, self.dtype))
+        shape = self.vae.channels, side, side
+        noise = draws.give(lambda: draws.normal("latents", *shape), self.device, self.dtype)
+        return self.vae.code(real, noise)
 
     def _make(self, real: Tensor, coded: Coded) -> tuple[Tensor, Tensor]:
         """What is to be made of latents, and what is made of them."""

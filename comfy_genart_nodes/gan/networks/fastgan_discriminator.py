@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .crop import crop
 from .fastgan import SMALL, DoublingConv, FastGANSpec
 from .gate import Gate
 from .layers import SLOPE, at_least_single, full_precision
@@ -200,7 +201,8 @@ class FastGANDiscriminator(nn.Module):
 
         Args:
             pictures: as `forward` takes them.
-            places: [n, 2], 0..1: where down and across to choose the part to rebuild.
+            places: [n, 2], 0..1: where down and across to choose the part to rebuild; on the
+                pictures' device.
 
         Returns:
             The scores; and pairs of rebuilt and wanted pictures: the whole, and a part of half the
@@ -212,16 +214,10 @@ class FastGANDiscriminator(nn.Module):
             scores = torch.cat([scores, self.small_eye(pictures[1])[2]], dim=1)
         corners = (places * (_SIDE + 1)).long().clamp(max=_SIDE)
         scale = img.shape[2] // (2 * _SIDE)
-        rebuilt = [self.whole(x), self.part(_crop(before, corners, _SIDE))]
-        wanted = [img, _crop(img, corners * scale, _SIDE * scale)]
+        rebuilt = [self.whole(x), self.part(crop(before, corners, _SIDE))]
+        wanted = [img, crop(img, corners * scale, _SIDE * scale)]
         pairs = zip(map(at_least_single, rebuilt), wanted, strict=True)
         return scores, [(each, _shrink(whole, each.shape[2])) for each, whole in pairs]
-
-
-def _crop(x: Tensor, corners: Tensor, side: int) -> Tensor:
-    """Of every picture the square whose upper left pixel is given, row before column."""
-    squares = zip(x, corners.tolist(), strict=True)
-    return torch.stack([p[:, v : v + side, h : h + side] for p, (v, h) in squares])
 
 
 def _shrink(x: Tensor, side: int) -> Tensor:

@@ -111,8 +111,9 @@ class ToRGB(nn.Module):
         style = self.affine(w) / math.sqrt(self.weight.shape[1])
         # So few channels come out that here the weights are scaled, [n, img_channels, c_in].
         weight = self.weight.flatten(1) * style[:, None]
-        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
-        y = torch.baddbmm(self.bias.to(x.dtype), pixels, weight.mT.to(x.dtype)).to(self.weight.dtype)
+        # Channels last, so that the gradient comes back in the order of the features.
+        pixels, weight = x.permute(0, 2, 3, 1).flatten(1, 2), weight.mT.to(x.dtype)
+        y = torch.baddbmm(self.bias.to(x.dtype), pixels, weight).to(self.weight.dtype)
         y = y.mT.unflatten(2, x.shape[2:])
         return torch.clamp(y, -self.clamp, self.clamp) if self.clamp else y
 
