@@ -131,6 +131,7 @@ class StyleGAN2Original(Original):
     ) -> None:
         super().__init__(config, pictures, device)
         sys.path.insert(0, str(checkout))
+        _register_builds()
         module = importlib.import_module("training.networks")
         spec: Any = config.generator_spec()
         widths: dict[str, Any] = {
@@ -222,6 +223,19 @@ class StyleGAN2Original(Original):
         F.softplus(-self.d(fake, self.none)).mean().backward()
         self.adam_g.step()
         self.adam_g.zero_grad()
+
+
+def _register_builds() -> None:
+    """Let a checkout import the kernels that it has built by their name, as torch once did."""
+    extensions: Any = importlib.import_module("torch.utils.cpp_extension")
+    load = extensions.load
+
+    def registered(name: str, *args: Any, **kwargs: Any) -> ModuleType:
+        module: ModuleType = load(name, *args, **kwargs)
+        sys.modules[name] = module
+        return module
+
+    extensions.load = registered
 
 
 class LightweightOriginal(Original):

@@ -92,3 +92,15 @@ def test_gradients_of_any_order(sides, padding, stride):
         return filters.blur(x, padding, gain=4.0, stride=stride)
 
     assert torch.autograd.gradcheck(blurred, (x,)) and torch.autograd.gradgradcheck(blurred, (x,))
+
+
+def test_halving_in_bf16_has_the_gradient_of_halving():
+    """Its transpose has a way of its own there."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(2, 3, 8, 12, generator=generator, requires_grad=True)
+    slope = torch.randn(2, 3, 4, 6, generator=generator)
+    (exact,) = torch.autograd.grad(filters.downsample(x), x, slope)
+    low = x.detach().bfloat16().requires_grad_()
+    (found,) = torch.autograd.grad(filters.downsample(low), low, slope.bfloat16())
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - exact).abs().max() < 2**-7 * exact.abs().max()

@@ -101,7 +101,9 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
     n, c, h, w = x.shape
     size = group_size(n, group)
     grouped = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(n // size, size, c, h, w)
-    deviation = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    # A CPU takes ten times as long for `var` over a dimension that is not the last.
+    variance = (grouped - grouped.mean(dim=1, keepdim=True)).square().mean(dim=1)
+    deviation = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
     channel = deviation.repeat_interleave(size)[:, None, None, None].expand(n, 1, h, w)
     return torch.cat([x, channel.to(x.dtype)], dim=1)
 

@@ -77,8 +77,9 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer, in float32 also where autocast lowers the convolutions."""
         with full_precision(x):
-            weight = self.weight * (self.rate / math.sqrt(self.weight.shape[1]))
-            y = F.linear(x.to(weight.dtype), weight, self.bias * self.rate)
+            # The features are scaled in place of the weights, of which there are more.
+            x = x.to(self.weight.dtype) * (self.rate / math.sqrt(self.weight.shape[1]))
+            y = F.linear(x, self.weight, self.bias * self.rate)
         return leaky_relu(y) if self.activate else y
 
 
