@@ -173,6 +173,11 @@ def paragraph(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), 100)
 
 
+def span(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    return f"{seconds / 60:.1f} minutes" if seconds < 3600 else f"{seconds / 3600:.1f} hours"
+
+
 def reached(kimg: float, speed: float) -> str:
     """How far training got of what it should, and how long the rest would take."""
     if kimg >= WANTED:
@@ -181,7 +186,7 @@ def reached(kimg: float, speed: float) -> str:
         f"**Training got as far as {kimg:.0f} of the {WANTED} kimg or more that a set like this "
         f"wants ({100 * kimg / WANTED:.0f} %): this is an early state.** At the speed measured "
         f"here the way from there to {WANTED} kimg takes another "
-        f"{(WANTED - kimg) * 1000 / speed / 3600:.1f} hours."
+        f"{span((WANTED - kimg) * 1000 / speed)}."
     )
 
 
@@ -225,7 +230,7 @@ def card(
         Interrupted, the same command goes on from the last checkpoint in its run's folder, and with
         a larger `--kimg` past its end. That folder is not part of the pack: without it the command
         begins anew, and at {speed:.1f} pictures a second it comes to this network after
-        {seconds / 3600:.1f} hours and to {most:.0f} kimg after {most / speed / 3.6:.1f}."""
+        {span(seconds)} and to {most:.0f} kimg after {span(most * 1000 / speed)}."""
     about_kid = f"""
         KID x 1000 (lower is nearer) over {Features.name} features of {count} samples (seeds from 0,
         psi 1), {measured.held_out} held-out and {trained_on} training pictures, all at {size}.
@@ -261,7 +266,7 @@ Seeds 0 to 63 at psi 1, none chosen.
 | data | {trained_on} pictures, {source} |
 | licence of data and weights | {LICENCE} |
 | trained | {step} steps of {config.batch} pictures = {kimg:.0f} kimg, {rounds:.0f} times the data |
-| time | {seconds / 3600:.2f} h on the wall clock in {parts}: {speed:.1f} pictures a second |
+| time | {span(seconds)} on the wall clock in {parts}: {speed:.1f} pictures a second |
 | machine | {machine} |
 | seed of the run | {config.seed} |
 | SHA-256 of the network | `{gan.hash}` |
