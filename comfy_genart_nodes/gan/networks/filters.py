@@ -178,5 +178,5 @@ def convolve_downsampled(x: Tensor, weight: Tensor) -> Tensor:
         weight: [k, c, 3, 3] or [k, c, 1, 1].
     """
     if weight.shape[-1] == 1:
-        return F.conv2d(downsample(x), weight)
+        return convolve(downsample(x), weight)
     return convolve(blur(x, padding=2), weight, stride=2)

@@ -126,7 +126,7 @@ class Conv(nn.Module):
             y = filters.convolve_downsampled(x, weight)
         elif self.resample == "up":
             # A 1x1 kernel commutes with the filter and is cheapest before it.
-            y = filters.upsample(F.conv2d(x, weight))
+            y = filters.upsample(convolve(x, weight))
         else:
             y = convolve(x, weight, padding=self.weight.shape[-1] // 2)
         if self.bias is not None:
