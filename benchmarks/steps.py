@@ -2,9 +2,11 @@
 
     python benchmarks/steps.py [--device cuda] [--seconds 1] [--side 64] [--recipes tiny kl ...]
 
-Pictures are noise, which costs what pictures cost; settings are the recipes' own at that side. At
-least 17 steps each, so that the lazy terms (R1, path lengths) are among them. Without features:
-those of `perceptual` need a package. Memory is PyTorch's on a GPU, and not told on a CPU.
+Pictures are noise, which costs what pictures cost; settings are the recipes' own at that side, with
+ADA's p at .3. 16 steps or more, so that the lazy terms (R1, path lengths) are among them, after as
+many that prepare them. Without features: those of `perceptual` need a package. On a GPU the steps
+of GANs are played from recordings; `--unrecorded` orders them kernel by kernel. Memory is PyTorch's
+on a GPU, and not told on a CPU.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from comfy_genart_nodes.training.learners import Learning
 from comfy_genart_nodes.training.step import Training
 from comfy_genart_nodes.training.vae_step import VAETraining
 
-LEAST = 17
+LEAST = 16
+ADA_P = 0.3
 GANS = [name for name in recipes.RECIPES if name != "fine-tune"]
 VAES = [name for name in vae_config.RECIPES if name != vae_config.FINE_TUNE]
 
@@ -37,7 +40,9 @@ def learning(kind: str, recipe: str, side: int, device: torch.device, precision:
     chance = np.random.default_rng(0)
     pictures = chance.integers(0, 256, (128, 3, side, side), dtype=np.uint8)
     if kind == "gan":
-        return Training(recipes.settings(recipe, resolution=side), pictures, device, precision)
+        training = Training(recipes.settings(recipe, resolution=side), pictures, device, precision)
+        training.ada_p = ADA_P
+        return training
     given = {"resolution": side, "perceptual": 0.0, "adversarial_after": 0.0}
     config = vae_config.vae_settings(recipe, **given)
     return VAETraining(config, pictures, device, precision)
@@ -53,7 +58,9 @@ def row(kind: str, recipe: str, args: argparse.Namespace, precision: str) -> str
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     training = learning(kind, recipe, args.side, device, precision)
-    for _ in range(2):
+    if args.unrecorded and isinstance(training, Training):
+        training.recorder = None
+    for _ in range(17 if on_gpu else 2):  # each kind of step twice: worked once, and recorded
         training.advance()
     wait()
     start, steps = time.perf_counter(), 0
@@ -74,6 +81,7 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--unrecorded", action="store_true")
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--recipes", nargs="+", choices=[*GANS, *VAES], default=[*GANS, *VAES])
     args = parser.parse_args()

@@ -67,7 +67,7 @@ class Recorder:
             return give(make, device, dtype)
         return self._taking.give(make, device, dtype)
 
-    def play(self, kind: Hashable, work: Work) -> Report:
+    def play(self, kind: Hashable, work: Work, undo: Callable[[], None]) -> Report:
         """Do a step's work.
 
         The first of its kind is done as it is, which shows what it asks for, and has libraries
@@ -77,6 +77,7 @@ class Recorder:
         Args:
             kind: of the work: equal where it orders the same kernels.
             work: changes tensors in place, and gives a report of new ones.
+            undo: lets go of what work that was broken off has gathered.
         """
         take = self._takes.get(kind)
         if take is None:
@@ -93,6 +94,7 @@ class Recorder:
                 warnings.warn(f"Steps are not recorded, which is slower: {error}", stacklevel=2)
                 self.forget()
                 self.usable = False
+                undo()
                 return work()
         take.refill()
         return take.play()

@@ -115,7 +115,7 @@ class Training(Learning):
             draws.step = self.step
         recorder = self.recorder
         if recorder and recorder.usable and len(self._pieces()) == 1:
-            report = recorder.play(self._kind, self._teach)
+            report = recorder.play(self._kind, self._teach, self.forget)
         else:
             report = self._teach()
         self.step += 1
