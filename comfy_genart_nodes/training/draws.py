@@ -14,7 +14,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from ..gan.networks.generator import Noise
+from ..gan.networks.generator import Noise, NoiseMode
 from ..transfer import Giver, give
 
 
@@ -77,7 +77,7 @@ class StepNoise(Noise):
         layers: numbers those that ask.
     """
 
-    mode: str = "random"  # type: ignore[assignment]
+    mode: NoiseMode = "random"
     draws: Draws
     purpose: str
     layers: Iterator[int] = field(default_factory=count)

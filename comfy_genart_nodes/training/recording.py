@@ -58,6 +58,7 @@ class Recorder:
     def forget(self) -> None:
         """Record anew: what was recorded works on tensors, and at a rate, that are no more."""
         self._takes.clear()
+        self._memory = None
 
     def give(
         self, make: Callable[[], Tensor], device: torch.device, dtype: torch.dtype | None = None

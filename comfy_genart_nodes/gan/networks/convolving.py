@@ -127,10 +127,7 @@ def _unset(shape: Sequence[int], like: Tensor) -> Tensor:
 def _gradients(
     x: Tensor, y: Tensor, weight: Tensor, how: _How, wanted: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The transpose's result, and the kernel's gradient: those that are wanted.
-
-    Libraries are faster at this than at transposed convolutions, in bf16 on a CPU five times.
-    """
+    """The transpose's result, and the kernel's gradient: those that are wanted."""
     stride, padding = [how.stride] * 2, [how.padding] * 2
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
         y, x, weight, None, stride, padding, [1, 1], False, [0, 0], 1, wanted

@@ -13,11 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .convolving import convolve
+from .convolving import Sides, convolve
 
 _TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
-
-Sides = tuple[int, int]
 
 
 def blur(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -> Tensor:
