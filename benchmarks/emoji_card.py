@@ -182,11 +182,11 @@ def reached(kimg: float, speed: float) -> str:
     """How far training got of what it should, and how long the rest would take."""
     if kimg >= WANTED:
         return f"It was trained for {kimg:.0f} kimg; a set like this wants {WANTED} or more."
+    early = ": this is an early state" if kimg < WANTED / 2 else ""
     return (
         f"**Training got as far as {kimg:.0f} of the {WANTED} kimg or more that a set like this "
-        f"wants ({100 * kimg / WANTED:.0f} %): this is an early state.** At the speed measured "
-        f"here the way from there to {WANTED} kimg takes another "
-        f"{span((WANTED - kimg) * 1000 / speed)}."
+        f"wants ({100 * kimg / WANTED:.0f} %){early}.** At the speed measured here the "
+        f"way from there to {WANTED} kimg takes another {span((WANTED - kimg) * 1000 / speed)}."
     )
 
 
