@@ -111,7 +111,7 @@ def test_a_run_killed_again_and_again_ends_as_one_never_killed(begin, kind):
             live(process, more_events(run, random.integers(1, 10)))
             if kill % 2:
                 live(process, half)
-            time.sleep(random.uniform(0, 0.02 if kill % 2 else 0.2))
+            time.sleep(random.uniform(0, 0.005 if kill % 2 else 0.2))
         process.kill()
         assert process.wait() == -signal.SIGKILL
         process.stdin.close()
