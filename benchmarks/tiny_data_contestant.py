@@ -45,7 +45,7 @@ class Task:
         given: settings in place of the recipe's.
         pictures: file of the training pictures, uint8 [n, 3, side, side].
         folder: where samples and figures go.
-        seconds: leave samples after half of so many CPU seconds and after all; 0 for never ...
+        seconds: leave samples after half of so many seconds and after all; 0 for never ...
         kimg: ... and after so many thousand pictures; 0 for never.
         parent: file of a network that ours goes on from, "" for none.
         device: torch's name.

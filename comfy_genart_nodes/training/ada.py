@@ -183,7 +183,7 @@ def warp(x: Tensor, where: Tensor) -> Tensor:
     return down_y @ fine @ down_x.t()
 
 
-@lru_cache(maxsize=4)  # at side 1024 making one takes longer than using it
+@lru_cache(maxsize=16)  # at side 1024 making one takes longer than using it
 def _doubling(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The filter to twice the density between the border's pixels, `[2 * side - 1, side]`."""
     pixels = F.pad(torch.eye(side)[:, None], (1, 1), mode="reflect")
@@ -191,7 +191,7 @@ def _doubling(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return rows.t().to(device, dtype)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _halving(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The filter back, from four samples beyond the border on, `[side, 2 * side + 7]`."""
     samples = torch.eye(2 * side + 7)[:, None]

@@ -5,17 +5,16 @@ and a process or a micro-batch takes the rows of its pictures: how a batch is di
 nothing, and nothing random has to be saved.
 """
 
-import copy
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import count
 
 import torch
 from torch import Tensor
 
 from ..gan.networks.generator import Noise, NoiseMode
 from ..transfer import Giver, give
+
+_TOGETHER = 4  # neighbours in the batch whose noise one generator draws
 
 
 def generator(seed: int, step: int, purpose: str) -> torch.Generator:
@@ -58,8 +57,17 @@ class Draws:
         drawn = torch.randint(0, high, (self.total, *shape), generator=self._of(purpose))
         return drawn[self.part.start : self.part.stop]
 
+    def noise(self, purpose: str, *shape: int) -> Tensor:
+        """Normal numbers `[len(part), *shape]`, of which little more is drawn than asked for."""
+        first, end = self.part.start // _TOGETHER, -(-self.part.stop // _TOGETHER)
+        drawn = torch.empty((end - first) * _TOGETHER, *shape)
+        for block, some in zip(range(first, end), drawn.split(_TOGETHER), strict=True):
+            torch.randn(some.shape, generator=self._of(f"{purpose} {block}"), out=some)
+        start = self.part.start - first * _TOGETHER
+        return drawn[start : start + len(self.part)]
+
     def only(self, picture: int) -> "Draws":
-        """Those of one of the pictures."""
+        """Those of one of the pictures, for this step alone."""
         place = self.part[picture]
         return replace(self, part=range(place, place + 1))
 
@@ -74,23 +82,24 @@ class StepNoise(Noise):
     Attributes:
         draws: theirs.
         purpose: what for.
-        layers: numbers those that ask.
+        layers: how many have asked, its one element.
     """
 
     mode: NoiseMode = "random"
     draws: Draws
     purpose: str
-    layers: Iterator[int] = field(default_factory=count)
+    layers: list[int] = field(default_factory=lambda: [0])
 
     def draw(self, count: int, height: int, width: int, device: torch.device) -> Tensor:
         """Normal noise `[count, 1, height, width]`."""
-        purpose = f"{self.purpose} {next(self.layers)}"
-        return self.draws.give(lambda: self.draws.normal(purpose, 1, height, width), device)
+        purpose = f"{self.purpose} {self.layers[0]}"
+        self.layers[0] += 1
+        return self.draws.give(lambda: self.draws.noise(purpose, 1, height, width), device)
 
     def pick(self, picture: int) -> "StepNoise":
         """The noise of one picture of the batch."""
-        return replace(self, draws=self.draws.only(picture), layers=copy.copy(self.layers))
+        return replace(self, draws=self.draws.only(picture), layers=[*self.layers])
 
     def twin(self) -> "StepNoise":
         """Noise that draws what this one will draw, and does not move it on."""
-        return replace(self, layers=copy.copy(self.layers))
+        return replace(self, layers=[*self.layers])

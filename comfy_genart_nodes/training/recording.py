@@ -30,9 +30,12 @@ def capture(work: Work, memory: Any) -> tuple[Work, Any]:
     Recordings share their memory: nothing in it is needed once a recording has been played, but for
     its report, of which copies are given.
     """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=memory):
-        report = work()
+    graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph, pool=memory, stream=torch.cuda.Stream()):
+            report = work()
+    finally:
+        torch.cuda.set_stream(before)  # which a recording that went wrong forgets
 
     def play() -> Report:
         graph.replay()
@@ -56,7 +59,10 @@ class Recorder:
         self.usable = True
 
     def forget(self) -> None:
-        """Record anew: what was recorded works on tensors, and at a rate, that are no more."""
+        """Let go of recordings and their memory, to record anew.
+
+        They work on tensors, and at a rate, that are no more; or memory is short.
+        """
         self._takes.clear()
         self._memory = None
 

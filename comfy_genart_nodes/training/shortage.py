@@ -18,6 +18,11 @@ def is_shortage(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _SAID)
 
 
+def _recording(device: torch.device) -> bool:
+    """Whether a step is being recorded (`recording.py`): it would be recorded in halves."""
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+
 class Dividing(Protocol):
     """What works on a batch in parts.
 
@@ -42,7 +47,7 @@ def patiently(trainee: Dividing, gather: Callable[[], T]) -> T:
         try:
             return gather()
         except (RuntimeError, MemoryError) as error:
-            if not is_shortage(error) or trainee.micro == 1:
+            if not is_shortage(error) or trainee.micro == 1 or _recording(trainee.device):
                 raise
         trainee.forget()
         trainee.micro //= 2

@@ -96,6 +96,8 @@ class Training(Learning):
             )
         ]
         self.order = Order(len(pictures), config.seed, left_out)
+        if self.device.index is not None and self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # recordings are made on the current card
         alone = self.team.size == 1
         self.recorder = Recorder() if self.device.type == "cuda" and alone else None
         self._drawn: dict[range, Draws] = {}
@@ -141,8 +143,10 @@ class Training(Learning):
         return report
 
     def forget(self) -> None:
-        """Let go of what an unfinished step has gathered."""
+        """Let go of what an unfinished step has gathered, and of the memory of recordings."""
         self._kept = None
+        if self.recorder:
+            self.recorder.forget()
         super().forget()
 
     def slow_down(self, factor: float) -> None:

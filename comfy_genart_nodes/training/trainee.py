@@ -41,6 +41,9 @@ class Trainee(Protocol):
     def slow_down(self, factor: float) -> None:
         """Learn at so many times the first rate."""
 
+    def forget(self) -> None:
+        """Let go of what an unfinished step has gathered."""
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a checkpoint must hold, by name."""
 

@@ -1,7 +1,8 @@
 """What runs in the trainer process: a run's steps, its checkpoints, samples and events.
 
-A resumed run is identical to one that was never stopped: what a step draws depends on nothing but
-the run (`step.py`), the number of threads is part of it, and a checkpoint holds the rest.
+On a CPU a resumed run is identical to one that was never stopped: what a step draws depends on
+nothing but the run (`step.py`), the number of threads is part of it, and a checkpoint holds the
+rest.
 """
 
 import math
@@ -87,7 +88,8 @@ class _Session:
         self._measuring: Callable[[], Figures] | None = None
         torch.set_num_threads(int(run.machine["threads"]))
         retain_heap()
-        torch.backends.cudnn.benchmark = True  # shapes stay as they are for thousands of steps
+        # Shapes stay as they are for thousands of steps; AMD's library would search for minutes.
+        torch.backends.cudnn.benchmark = torch.version.hip is None
         self.pictures = run.pictures
         self.training = begin(run, self.pictures, team, self._apart())
         self.micro = self.training.micro
@@ -199,6 +201,7 @@ class _Session:
         if self.training.rate_factor < 1:
             raise error
         if not self._resume():
+            self.training.forget()
             del self.training  # there may be no room for two
             self.training = begin(self.run, self.pictures, self.team, self._apart())
             self.micro = self.training.micro

@@ -6,7 +6,7 @@ multiplied. Borders are padded with zeros, as in the networks that others traine
 """
 
 import math
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from .convolving import Sides, convolve
 
 _TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
+_LARGEST_SINGLE = 520  # the side to which products in float32 are taken
 
 
 def blur(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -> Tensor:
@@ -44,10 +45,13 @@ def _filtered(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
 def _multiplies(x: Tensor) -> bool:
     """Whether the filter is a product with matrices here.
 
-    A card's convolutions of single channels are ten times as slow as its matrix products are with
-    all those zeros, where channels lie last.
+    A card's convolutions of single channels are two to twenty times as slow as its matrix products
+    are with all those zeros, where channels lie last. Products grow with the side, though, and are
+    dear in float32.
     """
     if x.device.type != "cuda" or torch.compiler.is_compiling():
+        return False
+    if x.dtype == torch.float32 and max(x.shape[2:]) > _LARGEST_SINGLE:
         return False
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
@@ -61,7 +65,7 @@ def _matrices(
     return rows, columns
 
 
-@lru_cache(maxsize=64)
+@cache  # recorded steps go on reading them
 def _band(
     side: int, gain: float, stride: int, padding: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
@@ -81,7 +85,7 @@ def _through(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return planes.view(n, len(rows), len(columns), c).permute(0, 3, 1, 2)
 
 
-@lru_cache(maxsize=16)
+@cache
 def _kernel(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Kept, since bringing it to a GPU at every use would make the CPU wait for that."""
     with torch.inference_mode(False):
