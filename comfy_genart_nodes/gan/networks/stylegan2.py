@@ -79,6 +79,7 @@ class StyledConv(nn.Module):
                 drawn = window.cut(drawn)
             else:
                 drawn = window.fill(self.noise_const)
+            drawn = drawn.to(torch.promote_types(drawn.dtype, x.dtype))  # float64 stays whole
             drawn = drawn * (self.noise_strength * (noise.strength * gain))
             x = torch.add(x, drawn.to(x.dtype), out=reuse(x))
         x = F.leaky_relu(x, SLOPE, inplace=reuse(x) is not None)
