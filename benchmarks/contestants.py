@@ -101,7 +101,7 @@ def serve(
     torch.set_num_threads(threads)
     work = make()
     on_gpu = device.startswith("cuda")
-    torch.backends.cudnn.benchmark = on_gpu  # as everyone's own command has it
+    torch.backends.cudnn.benchmark = on_gpu  # for everyone; lightweight-gan does without
     clock = time.process_time if own_time else time.perf_counter
 
     def run() -> None:

@@ -3,10 +3,10 @@
     python benchmarks/steps.py [--device cuda] [--seconds 1] [--side 64] [--recipes tiny kl ...]
 
 Pictures are noise, which costs what pictures cost; settings are the recipes' own at that side, with
-ADA's p at .3. 16 steps or more, so that the lazy terms (R1, path lengths) are among them, after as
-many that prepare them. Without features: those of `perceptual` need a package. On a GPU the steps
-of GANs are played from recordings; `--unrecorded` orders them kernel by kernel. Memory is PyTorch's
-on a GPU, and not told on a CPU.
+ADA's p at .3. 16 steps or more, so that the lazy terms (R1, path lengths) are among them, after two
+that prepare them, on a GPU 17. Without features: those of `perceptual` need a package. On a GPU the
+steps of GANs are played from recordings; `--unrecorded` orders them kernel by kernel. Memory is
+PyTorch's on a GPU, and not told on a CPU.
 """
 
 from __future__ import annotations

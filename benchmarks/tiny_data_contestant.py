@@ -147,7 +147,7 @@ def main(task: Task) -> None:
     """Train until nothing more is asked for."""
     torch.set_num_threads(1)
     on_gpu = task.device.startswith("cuda")
-    torch.backends.cudnn.benchmark = on_gpu  # as everyone's own command has it
+    torch.backends.cudnn.benchmark = on_gpu  # for everyone; lightweight-gan does without
     clock = time.perf_counter if on_gpu else time.process_time
     contestant = make(task)
     due = {f"seconds{task.seconds * part:g}": task.seconds * part for part in (0.5, 1)}

@@ -24,21 +24,23 @@ Capture = Callable[[Work, Any], tuple[Work, Any]]
 and the memory it takes."""
 
 
-def capture(work: Work, memory: Any) -> tuple[Work, Any]:
-    """Record work on the current card of CUDA's.
+def capture(device: torch.device, work: Work, memory: Any) -> tuple[Work, Any]:
+    """Record work on a card of CUDA's.
 
     Recordings share their memory: nothing in it is needed once a recording has been played, but for
     its report, of which copies are given.
     """
-    graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
-    try:
-        with torch.cuda.graph(graph, pool=memory, stream=torch.cuda.Stream()):
-            report = work()
-    finally:
-        torch.cuda.set_stream(before)  # which a recording that went wrong forgets
+    with torch.cuda.device(device):  # else kernels would be ordered beside the recording
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            with torch.cuda.graph(graph, pool=memory, stream=torch.cuda.Stream()):
+                report = work()
+        finally:
+            torch.cuda.set_stream(before)  # which a recording that went wrong forgets
 
     def play() -> Report:
-        graph.replay()
+        with torch.cuda.device(device):
+            graph.replay()
         return {name: value.clone() for name, value in report.items()}
 
     return play, graph.pool()
@@ -51,7 +53,7 @@ class Recorder:
         capture: how work is recorded.
     """
 
-    def __init__(self, capture: Capture = capture) -> None:
+    def __init__(self, capture: Capture) -> None:
         self._capture = capture
         self._takes: dict[Hashable, _Take] = {}
         self._memory: Any = None

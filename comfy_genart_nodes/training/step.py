@@ -7,6 +7,7 @@ micro-batches and among processes.
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from .log import Report, note
 from .order import Order, shown
 from .parents import Parent
 from .players import one_hot, parts, players
-from .recording import Recorder
+from .recording import Recorder, capture
 from .shortage import patiently
 from .team import Team
 
@@ -96,10 +97,8 @@ class Training(Learning):
             )
         ]
         self.order = Order(len(pictures), config.seed, left_out)
-        if self.device.index is not None and self.device.type == "cuda":
-            torch.cuda.set_device(self.device)  # recordings are made on the current card
-        alone = self.team.size == 1
-        self.recorder = Recorder() if self.device.type == "cuda" and alone else None
+        recorded = self.device.type == "cuda" and self.team.size == 1
+        self.recorder = Recorder(partial(capture, self.device)) if recorded else None
         self._drawn: dict[range, Draws] = {}
 
     def advance(self) -> Report:
