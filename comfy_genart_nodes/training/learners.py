@@ -78,6 +78,10 @@ class Learning(ABC):
         for optimiser in self.optimisers:
             optimiser.method.zero_grad()
 
+    def relieve(self) -> bool:
+        """Give back memory that only saves time; whether there was any."""
+        return False
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a checkpoint must hold, by name."""
         return self.own_tensors() | tensors(self.networks, self.optimisers)

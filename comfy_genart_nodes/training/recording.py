@@ -60,13 +60,21 @@ class Recorder:
         self._taking: _Take | None = None
         self.usable = True
 
-    def forget(self) -> None:
-        """Let go of recordings and their memory, to record anew.
+    @property
+    def holds(self) -> bool:
+        """Whether there are recordings, which keep their memory between steps."""
+        return any(take.play for take in self._takes.values())
 
-        They work on tensors, and at a rate, that are no more; or memory is short.
-        """
+    def forget(self) -> None:
+        """Let go of recordings, to record anew: they know tensors, or a rate, that are no more."""
         self._takes.clear()
         self._memory = None
+
+    def stop(self, why: object) -> None:
+        """Let go of recordings and their memory, and record no more; a warning says why."""
+        warnings.warn(f"Steps are not recorded, which is slower: {why}", stacklevel=3)
+        self.forget()
+        self.usable = False
 
     def give(
         self, make: Callable[[], Tensor], device: torch.device, dtype: torch.dtype | None = None
@@ -92,7 +100,8 @@ class Recorder:
         if take is None:
             take = _Take()
             report = self._within(take, work)
-            self._takes[kind] = take
+            if self.usable:  # after this work, too
+                self._takes[kind] = take
             return report
         if take.play is None:
             try:
@@ -100,9 +109,7 @@ class Recorder:
                     lambda: self._within(take, work), self._memory
                 )
             except RuntimeError as error:
-                warnings.warn(f"Steps are not recorded, which is slower: {error}", stacklevel=2)
-                self.forget()
-                self.usable = False
+                self.stop(error)
                 undo()
                 return work()
         take.refill()

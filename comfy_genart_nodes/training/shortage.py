@@ -37,9 +37,14 @@ class Dividing(Protocol):
     def forget(self) -> None:
         """Let go of what an unfinished step has gathered."""
 
+    def relieve(self) -> bool:
+        """Give back memory that only saves time; whether there was any."""
+
 
 def patiently(trainee: Dividing, gather: Callable[[], T]) -> T:
     """What a whole batch gives; of half as many pictures at a time while memory runs out.
+
+    Before that, without what only saves time: small pieces are slow, too, and stay so.
 
     The others of a team are not asked in between: each may run out in its own time.
     """
@@ -47,9 +52,12 @@ def patiently(trainee: Dividing, gather: Callable[[], T]) -> T:
         try:
             return gather()
         except (RuntimeError, MemoryError) as error:
-            if not is_shortage(error) or trainee.micro == 1 or _recording(trainee.device):
+            if not is_shortage(error) or _recording(trainee.device):
                 raise
+            if not trainee.relieve():
+                if trainee.micro == 1:
+                    raise
+                trainee.micro //= 2
         trainee.forget()
-        trainee.micro //= 2
         if trainee.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -142,11 +142,16 @@ class Training(Learning):
         return report
 
     def forget(self) -> None:
-        """Let go of what an unfinished step has gathered, and of the memory of recordings."""
+        """Let go of what an unfinished step has gathered."""
         self._kept = None
-        if self.recorder:
-            self.recorder.forget()
         super().forget()
+
+    def relieve(self) -> bool:
+        """Do without recordings, whose memory nothing else can have; whether there were any."""
+        if not (self.recorder and self.recorder.holds):
+            return False
+        self.recorder.stop("memory is short")
+        return True
 
     def slow_down(self, factor: float) -> None:
         """Let the networks learn at so many times their first rate."""

@@ -136,6 +136,36 @@ def test_what_cannot_be_recorded_is_worked_and_said(pictures):
         assert torch.equal(one, other), name
 
 
+def test_where_memory_is_short_recordings_go_before_the_batch_is_halved(pictures):
+    """Theirs is taken from every other step; smaller pieces would never be recorded again."""
+    training, plain = begin("stylegan2", pictures), begin("stylegan2", pictures)
+    training.recorder = Recorder(Played())
+    score, short = training.players.score, []
+
+    def cramped(seen: Any, classes: Any) -> torch.Tensor:
+        if training._penalised and training.recorder.holds:
+            short.append(training.step)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return score(seen, classes)
+
+    training.players.score = cramped
+    for step in (1, 2, 3):
+        training.step = plain.step = step
+        training.advance()
+        plain.advance()
+    assert training.recorder.holds
+    with pytest.warns(UserWarning, match="not recorded.*memory"):
+        for step in (16, 17, 32):
+            training.step = plain.step = step
+            training.advance()
+            plain.advance()
+    assert (short, training.micro) == ([16], 8)
+    assert not training.recorder.usable
+    pairs = zip(training.tensors().items(), plain.tensors().values(), strict=True)
+    for (name, one), other in pairs:
+        assert torch.equal(one, other), name
+
+
 def test_a_new_rate_and_a_restored_state_are_recorded_anew(pictures):
     training = begin("classic", pictures)
     capture = Played()
