@@ -1,7 +1,7 @@
 """Time and memory of training, beside the original implementation, as a table.
 
     python benchmarks/training.py [--resolution 256 --channel-base 16384 --batch 4]
-                                  [--reference DIR] [--help]
+                                  [--reference DIR] [--own-precision] [--help]
 
 StyleGAN2 with two mapping layers, no augmentation, logistic loss, Adam, a moving average of the
 generator; R1 at every 16th step. A step of ours generates one batch from which the discriminator
@@ -14,11 +14,11 @@ learns and then the generator. `--reference` takes checkouts, once or more often
   which is of its kind. `--channel-max` limits its widths, `--tiny-base` sets those of the recipe.
 
 Ours is trained in fp32, and in bf16 where a run left to "auto" would be; stylegan2-ada-pytorch on a
-graphics card with float16 at its four largest sides, as its own command trains. Every contestant is
-a process of its own. They take turns step by step, so that a busy machine slows all of them; a
-round is 16 steps, one with R1, and ratios are medians over the rounds' own ratios. The first step,
-which has R1, is not among them. On a machine that is much busier with other things, `--threads 1
---own-time` tells the truth sooner.
+graphics card with float16 at its four largest sides, as its own command trains; on a CPU, which is
+slow at float16, in fp32, but for `--own-precision`. Every contestant is a process of its own. They
+take turns step by step, so that a busy machine slows all of them; a round is 16 steps, one with R1,
+and ratios are medians over the rounds' own ratios. The first step, which has R1, is not among them.
+On a machine that is much busier with other things, `--threads 1 --own-time` tells the truth sooner.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ def tasks(args: argparse.Namespace) -> list[tuple[str, Task]]:
     }
     found = [("ours", Task(**common))]
     if fastest_precision(args.device) == "bf16":  # what a trainer of ours takes here
-        found.append(("ours, bf16", Task(**common, bf16=True)))
+        found.append(("ours, bf16", Task(**common, half=True)))
     for folder in args.reference:
         name = folder.resolve().name
-        there = {"reference": str(folder.resolve()), "bf16": args.device.startswith("cuda")}
+        half = args.own_precision or args.device.startswith("cuda")
+        there = {"reference": str(folder.resolve()), "half": half}
         if is_stylegan2(folder):
             found.append((f"{name}, own phases", Task(**common, **there, own_phases=True)))
             if not args.path_length:
@@ -175,6 +176,11 @@ def arguments() -> argparse.Namespace:
         "--own-time",
         action="store_true",
         help="count each process's CPU seconds, for a busy machine: with --threads 1",
+    )
+    parser.add_argument(
+        "--own-precision",
+        action="store_true",
+        help="stylegan2-ada-pytorch with float16 on a CPU, too, as its own command has it",
     )
     parser.add_argument(
         "--retain-heap",

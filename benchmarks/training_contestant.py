@@ -36,7 +36,7 @@ class Task:
         path_length: weight of path length regularisation, every fourth step; 0 for none.
         device: torch's name.
         threads: of torch, on a CPU.
-        bf16: with autocast.
+        half: in bfloat16, ours; in float16 at its four largest sides, stylegan2-ada-pytorch.
         reference: checkout whose networks to train in place of ours, "" for ours.
         own_phases: with the checkout's loss and phases, in place of ours.
         recipe: of ours; augmentation only where the recipe is not about StyleGAN2.
@@ -50,7 +50,7 @@ class Task:
     path_length: float
     device: str
     threads: int
-    bf16: bool = False
+    half: bool = False
     reference: str = ""
     own_phases: bool = False
     recipe: str = "stylegan2"
@@ -83,11 +83,11 @@ def make(task: Task) -> Training | Original:
     device, shown, checkout = torch.device(task.device), pictures(task), Path(task.reference)
     if not task.reference:
         retain_heap()  # as a trainer of ours does
-        return Training(task.config, shown, device, "bf16" if task.bf16 else "fp32")
+        return Training(task.config, shown, device, "bf16" if task.half else "fp32")
     if is_lightweight(checkout):
         return LightweightOriginal(checkout, task.config, shown, device)
-    half = task.bf16 and device.type == "cuda"  # there its own command takes float16
-    return StyleGAN2Original(checkout, task.config, shown, device, task.own_phases, half=half)
+    own, half = task.own_phases, task.half
+    return StyleGAN2Original(checkout, task.config, shown, device, own, half=half)
 
 
 def main(task: Task) -> None:

@@ -5,11 +5,13 @@ anything.
 """
 
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,19 +21,30 @@ from .files import written
 
 FORMAT = 1
 _KEY = "genart"
+_SUM = "crc32"
 
 
 class NewerError(GenartError):
     """A file that a newer version of this pack wrote: whole, though nothing can be read here."""
 
 
-def write(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+def write(
+    path: Path, tensors: dict[str, Tensor], header: dict[str, Any], *, summed: bool = False
+) -> None:
     """Write tensors and a JSON header, whole or not at all.
+
+    Args:
+        path: of the file.
+        tensors: by name.
+        header: what can be written as JSON.
+        summed: with a checksum, for `verify`.
 
     Raises:
         GenartError: when the folder cannot be written or the disk is full.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    if summed:
+        header = {**header, _SUM: _checksum(plain)}
     text = json.dumps({"format": FORMAT, **header}, sort_keys=True, ensure_ascii=True)
     with written(path) as temporary:
         try:
@@ -108,3 +121,26 @@ def read(path: Path, prefix: str = "") -> dict[str, Tensor]:
     with opened(path) as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
         return {name[len(prefix) :]: file.get_tensor(name) for name in names}
+
+
+def verify(path: Path) -> None:
+    """Compare a file's tensors with the checksum that it was written with, where it has one.
+
+    Raises:
+        GenartError: when the file cannot be read, or its content has changed since.
+    """
+    summed = read_header(path).get(_SUM)
+    if summed is not None and summed != _checksum(read(path)):
+        raise GenartError(
+            f"{path.name} does not hold what was written into it: the disk has damaged it; use "
+            "another, or a copy."
+        )
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 of names and numbers: finds decay, which is all it is for, and takes little time."""
+    found = 0
+    for name in sorted(tensors):
+        found = zlib.crc32(name.encode(), found)
+        found = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, found)
+    return found

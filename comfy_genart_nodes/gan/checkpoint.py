@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import GenartError, shown
-from ..tensor_files import FORMAT, NewerError, read, read_header, write
+from ..tensor_files import FORMAT, NewerError, read, read_header, verify, write
 from .networks.families import build, read_spec
 from .networks.generator import Generator, Spec
 
-__all__ = ["FORMAT", "NewerError", "read", "read_header", "write"]
+__all__ = ["FORMAT", "NewerError", "read", "read_header", "verify", "write"]
 
 _PREFIX = "g_ema."
 _RIVAL = "d."

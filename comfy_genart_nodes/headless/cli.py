@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for subject in _SUBJECTS:
         subject.add_parser(subparsers)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may hold what is no text
+        sys.stdout.reconfigure(errors="surrogateescape")
     args = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     try:
         code: int = args.handler(args)

@@ -86,7 +86,7 @@ def _train(args: argparse.Namespace) -> int:
     team = join(args.device)
     runs = runs_of(args)
     if team.first:
-        _prepare(args, runs)
+        _prepare(args, runs, team.size)
     team.totals(0.0)  # the others wait for the folder
     run = open_run(runs, args.run)
     tell = Teller(run)
@@ -108,18 +108,20 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _prepare(args: argparse.Namespace, runs: Path) -> None:
+def _prepare(args: argparse.Namespace, runs: Path, joined: int) -> None:
     """Begin the run, or open it with new stop rules; say what is going to happen."""
-    from ..training.beginning import prepare
+    from ..training.beginning import check_device, prepare
     from ..training.picture_sets import open_pictures
     from ..training.run_folder import begun
 
     kind: Kind = args.kind
+    check_device(args.device)
     pictures = open_pictures(args.data) if args.data else None
     given = {name: getattr(args, name) for name in kind.HELP if hasattr(args, name)}
     recipe, told = args.recipe, f"recipe: {args.recipe}"
     known = begun(runs, args.run)
-    if recipe == "auto" and known and known.KIND == kind.KIND:  # what nobody names stays as it is
+    goes_on = known is not None and known.KIND == kind.KIND
+    if known and goes_on and recipe in ("auto", known.recipe):  # what nobody names stays as it is
         recipe, told = known.recipe, f"recipe: {known.recipe}, as it began"
         given = {name: getattr(known, name) for name in (*kind.HELP, "parent")} | given
     elif recipe == "auto":
@@ -132,6 +134,7 @@ def _prepare(args: argparse.Namespace, runs: Path) -> None:
         args.device,
         args.threads,
         parent=_parent(kind, args.parent) if args.parent else None,
+        joined=joined,
         called={name: option(name) for name in kind.HELP},
     )
     print(beginning(run, pictures, told), flush=True)

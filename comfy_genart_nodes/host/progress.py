@@ -90,7 +90,8 @@ def show_text(text: str) -> None:
     context = get_executing_context()
     server = PromptServer.instance
     if context is not None and hasattr(server, "send_progress_text"):
-        server.send_progress_text(text, context.node_id, server.client_id)
+        told = text.encode("utf-8", "replace").decode()  # file names may hold what is no text
+        server.send_progress_text(told, context.node_id, server.client_id)
 
 
 def say(text: str) -> ui.PreviewText:

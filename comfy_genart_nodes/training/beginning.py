@@ -42,6 +42,7 @@ def prepare(
     progress: Callable[[int, int], None] = lambda done, total: None,
     parent: Parent | None = None,
     processes: int = 1,
+    joined: int = 1,
     called: Mapping[str, str] = MappingProxyType({}),
 ) -> RunFolder:
     """Begin a run, or open the one of that name to go on with new stop rules.
@@ -57,7 +58,8 @@ def prepare(
         threads: CPU threads; part of the arithmetic, so a run keeps those it began with.
         progress: called with (done, total) while pictures are decoded; may raise to stop.
         parent: the network to go on from; its family and shapes take the place of the settings'.
-        processes: that train the run together, each on a graphics card of its own.
+        processes: that are to train the run together, each on a graphics card of its own.
+        joined: processes that were started already to do so, wherever they are.
         called: what the person calls some of the settings, for sentences.
 
     Raises:
@@ -65,7 +67,7 @@ def prepare(
             makes other pictures, the processes are too many, or the run exists with other settings.
     """
     path = runs / check_name(name, "run")
-    _check_device(device)
+    check_device(device)
     auto = config.precision == "auto"
     machine = {
         "device": device,
@@ -74,7 +76,7 @@ def prepare(
         "precision": fastest_precision(device) if auto else config.precision,
     }
     if path.exists():
-        return _reopen(RunFolder(path), pictures, config, machine, parent, called)
+        return _reopen(RunFolder(path), pictures, config, machine, joined, parent, called)
     if pictures is None:
         raise GenartError(
             f"There is no run {path.name!r} yet that could go on without pictures: wire "
@@ -86,9 +88,10 @@ def prepare(
     # What cannot go well fails before the long work.
     likely = settled(config, len(pictures), classes, origin)
     origin.check(likely, classes)
-    _check_team(likely, origin, device, processes)
+    _check_team(likely, origin, device, processes, joined)
     _sweep(path)
     temporary = runs / f".{path.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)  # of another who had this number, and was killed
     try:
         for folder in ("samples", "checkpoints"):
             (temporary / folder).mkdir(parents=True)
@@ -189,7 +192,12 @@ def _check_shown(data: dict[str, Any], config: RunConfig) -> None:
         )
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know, or that is not there.
+
+    Raises:
+        GenartError: naming what torch says of it.
+    """
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
@@ -199,10 +207,12 @@ def _check_device(device: str) -> None:
         ) from error
 
 
-def _check_team(config: RunConfig, origin: Lineage, device: str, processes: int) -> None:
+def _check_team(
+    config: RunConfig, origin: Lineage, device: str, processes: int, joined: int
+) -> None:
     """Refuse more processes than the device, or the batch, has room for."""
     check_processes(device, processes)
-    Team(size=processes).share(config.batch, origin.group(config))
+    Team(size=max(processes, joined)).share(config.batch, origin.group(config))
 
 
 def _sweep(path: Path) -> None:
@@ -232,6 +242,7 @@ def _reopen(
     pictures: PictureSet | None,
     config: RunConfig,
     machine: dict[str, Any],
+    joined: int,
     parent: Parent | None,
     called: Mapping[str, str],
 ) -> RunFolder:
@@ -248,6 +259,13 @@ def _reopen(
             f"The run {run.path.name!r} trains a {run.config.KIND.upper()}, not a "
             f"{config.KIND.upper()}: {another}."
         )
+    if config.measure_kimg and not run.config.held_out:
+        raise GenartError(
+            f"The run {run.path.name!r} kept no pictures apart when it began, so that it cannot be "
+            f"measured while it trains: leave {called.get('measure_kimg', 'measure_kimg')} at 0 "
+            "(Measure Run measures it with pictures from elsewhere), or choose a new name, as "
+            f"{_free_name(run.path)!r}."
+        )
     if not config.held_out:
         config = replace(config, held_out=run.config.held_out)
     origin = kept(run, parent)
@@ -258,7 +276,7 @@ def _reopen(
             f"The run {run.path.name!r} was begun with {', '.join(changed)}: go on with the old "
             f"settings, or {another}."
         )
-    _check_team(config, origin, machine["device"], machine["processes"])
+    _check_team(config, origin, machine["device"], machine["processes"], joined)
     places = {name: run.machine.get(name, 1) for name in PLACE}
     if (config, {name: machine[name] for name in PLACE}) != (run.config, places):
         try:

@@ -6,11 +6,16 @@ from typing import Any
 
 Events = Iterable[dict[str, Any]]
 
+_BETWEEN = ("unreadable", "failed")
+"""Events that may come days after the last step: of a process that has not begun to train."""
+
 
 def spent_seconds(events: Events) -> float:
     """For how long a run has been trained so far."""
     total, began, last = 0.0, math.inf, 0.0
     for event in events:
+        if event["event"] in _BETWEEN:
+            continue
         if event["event"] in ("started", "resumed"):
             total += max(last - began, 0.0)
             began = event["time"]

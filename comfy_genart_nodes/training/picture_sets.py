@@ -117,9 +117,10 @@ def class_labels(pictures: PictureSet, names: Sequence[str]) -> tuple[list[str],
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
-    """Sort key under which 2.png comes before 10.png."""
+    """Sort key under which 2.png comes before 10.png; no two names share one (a2, a02, A2)."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [_number(p) if p[0] in "0123456789" else (1, 0, p) for p in parts]
+    keys = [_number(p) if p[0] in "0123456789" else (1, 0, p) for p in parts]
+    return [*keys, (-1, 0, name)]
 
 
 def _number(digits: str) -> tuple[int, int, str]:
@@ -167,12 +168,13 @@ def open_folder(folder: str | Path) -> PictureSet:
             if path.suffix.lower() in (*SUFFIXES, *FOREIGN) and path.is_file()
         }
         folders = [path.name for path in root.iterdir() if path.is_dir()]
+        manifest = _manifest(root)
     except OSError as error:
         raise GenartError(
             f"{str(error.filename or root)[:300]} cannot be read ({error.strerror}): allow it, or "
             "move the pictures elsewhere."
         ) from error
-    return _listed(str(root), found, folders, _manifest(root), partial(_folder_reader, root))
+    return _listed(str(root), found, folders, manifest, partial(_folder_reader, root))
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -316,9 +318,17 @@ def _check_entry(path: Path, name: str, entry: zipfile.ZipInfo) -> None:
         raise GenartError(f"{path} is locked by a password: make a zip file without one.")
 
 
+def _archive(path: Path) -> zipfile.ZipFile:
+    """A zip file that could be read before."""
+    try:
+        return zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise GenartError(f"{path} cannot be read any more ({error}): put it back.") from error
+
+
 @contextmanager
 def _zip_reader(path: Path, root: str) -> Iterator[Reader]:
-    with zipfile.ZipFile(path) as archive:
+    with _archive(path) as archive:
 
         def read(name: str) -> Image.Image:
             entry = archive.getinfo(root + name)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import GenartError
-from ..gan.checkpoint import LoadedGAN, load_gan
+from ..gan.checkpoint import LoadedGAN, load_gan, verify
 from ..vae.files import LoadedVAE, load_vae
 from .history import scores
 from .run_folder import RunFolder
@@ -106,5 +106,6 @@ def _best(run: RunFolder) -> Reached | None:
 
 
 def _read(run: RunFolder, path: Path, about: str = "") -> Reached:
+    verify(path)
     load = load_vae if run.config.KIND == "vae" else load_gan
     return Reached(load(path), path, f"{run.path.name}: {path.stem}{about}")

@@ -98,6 +98,8 @@ class RunConfig(ABC):
             if not 0 < getattr(self, name) < math.inf:
                 raise GenartError(f"{name} must be more than 0, not {getattr(self, name)}.")
         self._check_least(_LEAST)
+        if not -(2**63) <= self.seed < 2**64:
+            raise GenartError(f"seed must have at most 64 bits, and {self.seed} has more.")
         if self.plateau_kimg is not None and not self.measure_kimg:
             raise GenartError("plateau_kimg watches what is measured: set measure_kimg too.")
 

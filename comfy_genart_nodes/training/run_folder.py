@@ -18,6 +18,7 @@ from ..files import try_lock, unwritable, written
 from ..gan.checkpoint import read_header
 from ..names import check_name
 from .config import TrainConfig
+from .history import scores
 from .run_config import STOP_RULES, RunConfig
 from .vae_config import VAEConfig
 
@@ -100,13 +101,15 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the newest checkpoint is whole and reaches the last step."""
+        """Whether the newest checkpoint reaches the last step, and was measured if it is to be."""
         try:
             newest = read_header(self.checkpoints[-1])
         except (IndexError, GenartError):
             return False
         step = int(newest["step"])
-        return step >= self.config.last_step or bool(self.ended_by(step))
+        ended = step >= self.config.last_step or bool(self.ended_by(step))
+        due = self.config.measure_kimg > 0
+        return ended and not (due and step not in scores(self.events(), self.config.SCORE))
 
     def ended_by(self, step: int) -> str:
         """The rule by which it ended before its last step, if it still has it; "" otherwise.

@@ -7,8 +7,13 @@ import torch
 
 T = TypeVar("T")
 
-# What the CPU's allocator says, Apple's cards, and NVIDIA's library of matrix products.
-_SAID = ("DefaultCPUAllocator", "MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+# What the CPU's allocator says, C++'s, the CPU's convolutions where they find no room, Apple's
+# cards, and NVIDIA's driver and libraries.
+_SAID = (
+    *("DefaultCPUAllocator", "bad_alloc", "could not create a primitive"),
+    "MPS backend out of memory",
+    *("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
 
 
 def is_shortage(error: Exception) -> bool:

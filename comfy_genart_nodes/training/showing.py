@@ -42,9 +42,12 @@ def _made(training: Training, purpose: str, numbers: range, labels: Tensor) -> T
         try:
             made.append(_piece(training, purpose, numbers[:at_once], labels))
         except (RuntimeError, MemoryError) as error:
-            if not is_shortage(error) or at_once == 1:
+            if not is_shortage(error):
                 raise
-            at_once //= 2
+            if not training.relieve():
+                if at_once == 1:
+                    raise
+                at_once //= 2
         else:
             numbers = numbers[at_once:]
     return torch.cat(made)

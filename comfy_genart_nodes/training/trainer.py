@@ -115,27 +115,33 @@ class _Session:
         rule = self.run.ended_by(self.training.step) if self.team.first else ""
         (over,) = self.team.any(bool(rule))
         self._record("resumed" if resumed else "started")
-        if not resumed:
-            self._sample()
         last = self.run.config.last_step
         began = self.training.step
+        if resumed:
+            self._catch_up(over or began >= last)
+        else:
+            self._sample()
         log = Log(began, self.run.config.batch)
         while self.training.step < last and not (rule or over):
             now = time.monotonic()
             wishes = (now >= self.deadline, self._flat(), log.due(), now >= self.unsafe)
             stop, late, flat, due, unsafe = self.team.any(self._wanted_elsewhere(), *wishes)
-            if stop:
-                if self.training.step > began:
-                    self._checkpoint(log)
-                self._record("stopped")
-                return "stopped"
-            rule = "plateau_kimg" if flat else "hours" if late else ""
             try:
+                if stop:
+                    if self.training.step > began:
+                        self._checkpoint(log)
+                    self._record("stopped")
+                    return "stopped"
+                rule = "plateau_kimg" if flat else "hours" if late else ""
                 self._step(log, due, unsafe, bool(rule) or self.training.step + 1 == last)
             except AstrayError as error:
                 self._go_back(error)
                 log, rule = Log(self.training.step, self.run.config.batch), ""
                 self._checkpoint(log)  # which keeps the rate, too
+        (unmeasured,) = self.team.any(self._unmeasured)
+        if unmeasured:  # since it was asked to stop meanwhile
+            self._record("stopped")
+            return "stopped"
         limit = {"rule": rule, "limit": getattr(self.run.config, rule)} if rule else {}
         self._record("finished", **limit)
         return "finished"
@@ -163,6 +169,21 @@ class _Session:
             self._sample()
         if measured:
             self._measure()
+
+    def _catch_up(self, done: bool) -> None:
+        """Show and measure what a process was to, had it not been stopped or killed before."""
+        step = self.training.step
+        shown = self.run.sample_path(step).exists()
+        if not shown and (done or step % self.sample_steps == 0):
+            self._sample()
+        if self._unmeasured and (done or step % self.measure_steps == 0):
+            self._measure()
+
+    @property
+    def _unmeasured(self) -> bool:
+        """Whether this run is measured, and its state was not."""
+        measures = self.team.first and bool(self.measure_steps)
+        return measures and self.training.step not in self.scores
 
     def _measure(self) -> None:
         """Record what the averaged network is worth, unless somebody wants to stop meanwhile."""
@@ -241,6 +262,7 @@ class _Session:
 
     def _take_up(self, path: Path) -> int:
         """Restore a checkpoint's state; its step."""
+        checkpoint.verify(path)
         header = checkpoint.read_header(path)
         self.training.restore(checkpoint.read(path), int(header["step"]))
         self.training.slow_down(float(header.get("rate", 1.0)))
@@ -261,6 +283,8 @@ class _Session:
         for path in reversed(self.run.checkpoints):
             try:
                 step = self._take_up(path)
+                if self.training.astray:
+                    raise GenartError(f"{path.name} holds weights that are not numbers.")
             except checkpoint.NewerError:
                 raise  # it is whole, and to be kept
             except (GenartError, KeyError, RuntimeError) as error:
@@ -302,8 +326,8 @@ class _Session:
         if self.training.micro < len(self.training.share):
             header["micro"] = self.training.micro
         if not path.exists() or checkpoint.read_header(path).get("rate") != header["rate"]:
-            checkpoint.write(path, self.training.tensors(), header)
-        checkpoint.read_header(path)  # before an older one goes
+            checkpoint.write(path, self.training.tensors(), header, summed=True)
+        checkpoint.verify(path)  # before an older one goes
         self._let_go()
         self._record("checkpoint", file=f"checkpoints/{path.name}")
 

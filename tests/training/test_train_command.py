@@ -77,7 +77,7 @@ def test_the_shell_goes_on_with_what_nobody_names(tmp_path, pictures, capsys):
     assert "a: finished, 0.008 of 0.008 kimg" in said and "stylegan2, as it began" in said
     assert main([*command, "--kimg", "0.004"]) == 0
     assert "has seen 0.008 kimg already, more than the 0.004" in capsys.readouterr().out
-    assert main([*command, "--kimg", "0.016"]) == 0
+    assert main([*command, "--recipe", "stylegan2", "--kimg", "0.016"]) == 0
     run = RunFolder(tmp_path / "output" / "genart" / "a")
     assert run.config == replace(before, kimg=0.016)
     assert run.events()[-1]["step"] == 4
@@ -101,6 +101,12 @@ def test_the_shell_says_what_begins_until_when_and_how_long_it_takes(tmp_path, c
     ):
         assert line in start
     assert re.search(r"progress  loss_g \S+  loss_d .* pictures/s, about \d+ s to go\n", course)
+
+
+def test_a_device_that_is_not_there_is_said(tmp_path, pictures, capsys):
+    command = ["train", "gan", pictures.place, "--run", "a", "--base", str(tmp_path)]
+    assert main([*command, "--device", "gpu"]) == 1  # while auto asks for its memory
+    assert "genart: Cannot train on the device 'gpu'" in capsys.readouterr().err
 
 
 def test_it_goes_on_from_the_newest_checkpoint_of_a_run(tmp_path, pictures, capsys):

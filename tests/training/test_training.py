@@ -12,15 +12,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import runs
+import torch
 from PIL import Image
 from runs import after, digest, never
 
 from comfy_genart_nodes.errors import GenartError
-from comfy_genart_nodes.gan.checkpoint import load_gan, read
+from comfy_genart_nodes.gan.checkpoint import load_gan, read, read_header, write
 from comfy_genart_nodes.training import child, trainer
 from comfy_genart_nodes.training.beginning import prepare
 from comfy_genart_nodes.training.job import TrainerJob
 from comfy_genart_nodes.training.picture_sets import open_folder
+from comfy_genart_nodes.training.reached import reached
 from comfy_genart_nodes.training.run_folder import RunFolder
 from comfy_genart_nodes.training.status import beyond, describe, notable
 from comfy_genart_nodes.training.step import Training
@@ -123,6 +125,40 @@ def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(begin, unbroken
     assert digest(run) == digest(unbroken)
 
 
+@pytest.mark.parametrize("byte", [0xFF, 0x3C])  # what is no number, and what is one
+def test_a_checkpoint_that_the_disk_has_damaged_falls_back(begin, unbroken, byte):
+    """Its header and its length tell nothing of it."""
+    run = begin()
+    trainer.train(run.path, after(12))
+    newest = run.checkpoints[-1]
+    data = bytearray(newest.read_bytes())
+    place = len(data) * 3 // 4
+    data[place : place + 64] = bytes([byte]) * 64
+    newest.write_bytes(data)
+    assert read_header(newest)["step"] == 12
+    there = reached(run)
+    assert there and there.path == run.checkpoints[-2] and "could not be read" in there.about
+    assert trainer.train(run.path, never) == "finished"
+    assert [e["file"] for e in run.events() if e["event"] == "unreadable"] == [newest.name]
+    assert digest(run) == digest(unbroken)
+
+
+def test_a_state_that_is_no_numbers_is_not_gone_on_with(begin, unbroken):
+    """As older versions may have left one, whose files have no checksum."""
+    run = begin()
+    trainer.train(run.path, after(12))
+    newest = run.checkpoints[-1]
+    header = {name: value for name, value in read_header(newest).items() if name != "crc32"}
+    tensors = {name: tensor.clone() for name, tensor in read(newest).items()}
+    write(newest, tensors, header)
+    assert trainer.train(run.path, after(0)) == "stopped"
+    assert not [e for e in run.events() if e["event"] == "unreadable"]
+    next(tensor for name, tensor in tensors.items() if name.startswith("d.")).fill_(torch.nan)
+    write(newest, tensors, header)
+    assert trainer.train(run.path, never) == "finished"
+    assert digest(run) == digest(unbroken)
+
+
 def test_nothing_begins_anew_over_checkpoints_that_cannot_be_read(begin):
     run = begin(config=replace(CONFIG, checkpoint_kimg=0.004))
     trainer.train(run.path, after(2))
@@ -167,6 +203,22 @@ def test_what_killed_processes_left_is_swept(begin, tmp_path):
     assert not old.exists()
 
 
+def test_a_batch_that_cannot_be_shared_leaves_nothing(tmp_path, pictures):
+    """Processes that torchrun has started tell how many they are, not how many there are to be."""
+    folder = tmp_path / "genart"
+    with pytest.raises(GenartError, match="cannot be divided among 3 processes"):
+        prepare(folder, "a", pictures, CONFIG, "cpu", threads=1, joined=3)
+    assert not folder.exists()
+    run = prepare(folder, "a", pictures, replace(CONFIG, batch=12), "cpu", threads=1, joined=3)
+    assert run.machine["processes"] == 1
+
+
+def test_a_beginning_that_was_killed_is_in_nobodys_way(begin, tmp_path):
+    """In a container, processes have the same numbers again."""
+    (tmp_path / "genart" / f".a.{os.getpid()}.tmp" / "samples").mkdir(parents=True)
+    assert begin().path.name == "a"
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there_leaves_nothing(tmp_path, pictures, device):
     with pytest.raises(GenartError, match="Cannot train on the device"):
@@ -180,6 +232,8 @@ def test_stop_rules_may_change_and_nothing_else(begin, pictures):
     assert begin(config=replace(CONFIG, steps=30)).config.last_step == 30
     with pytest.raises(GenartError, match=r"batch 4 \(now 8\), mirror True \(now False\)"):
         begin(config=replace(CONFIG, batch=8, mirror=False))
+    with pytest.raises(GenartError, match=r"kept no pictures apart.*leave measure_kimg at 0"):
+        begin(config=replace(CONFIG, measure_kimg=0.02))
 
 
 def test_a_finished_run_goes_on_with_a_later_stop(begin):

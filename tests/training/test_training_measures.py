@@ -117,7 +117,7 @@ def test_measuring_may_begin_later_where_pictures_were_kept_apart(begin):
     trainer.train(run.path, never)
     assert begin(steps=4).config.held_out == 10  # nothing said: what the run has
     trainer.train(begin(steps=8).path, never)
-    assert list(measures(run)) == [6, 8]
+    assert list(measures(run)) == [4, 6, 8]  # what it goes on from, too
 
 
 def test_a_run_that_was_not_measured_yet_has_no_best_one_yet(begin):
@@ -197,6 +197,19 @@ def test_a_wish_to_stop_is_heard_while_measuring(begin, monkeypatch):
     monkeypatch.setattr(measuring.Measuring, "_seen", seen)
     assert trainer.train(run.path, lambda: bool(asked)) == "stopped"
     assert len(asked) == 1 and kept(run) == [2] and not measures(run)
+    assert trainer.train(run.path, never) == "finished"
+    assert list(measures(run)) == [2, 4, 6, 8, 10, 12]  # what was broken off comes first
+
+
+def test_a_run_whose_end_was_not_measured_is_not_finished(begin, monkeypatch):
+    run = begin(steps=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer._Session, "_measure", lambda self: None)
+        assert trainer.train(run.path, never) == "stopped"
+    assert kept(run) == [2] and not run.finished
+    run.sample_path(2).unlink()  # as when it was killed before that
+    assert trainer.train(run.path, never) == "finished"
+    assert run.finished and len(measures(run)) == 1 and run.sample_path(2).exists()
 
 
 def test_what_is_too_little_to_measure_or_to_train_on_is_refused(begin, tmp_path):

@@ -4,6 +4,8 @@ import colorsys
 import dataclasses
 import io
 import json
+import os
+import sys
 import tracemalloc
 
 import numpy as np
@@ -251,6 +253,18 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
     one = 3 * CELL * CELL
     peak(20)  # what is loaded once
     assert peak(200) - peak(80) < AHEAD * one
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text")
+def test_a_name_that_is_no_text_is_printed_as_it_is(tmp_path, monkeypatch):
+    for name in ("a.png", "b.png"):
+        scene(1).save(tmp_path / name)
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / name).write_text("no picture")
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8"))
+    assert main(["data", "report", str(tmp_path)]) == 0
+    assert b"cannot be read: 1 (caf\xe9.png)" in written.getvalue()
 
 
 def test_the_command_prints_it_and_writes_the_sheet(folder, found, tmp_path, capsys):
