@@ -5,6 +5,7 @@ features. Those files may be removed: they are made again.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from ..evaluation.features import Backbone, Features
 from ..evaluation.measures import LEAST, calibration, measure
 from ..gan import checkpoint
 from .draws import generator
+from .shortage import is_shortage
 
 FILE = "features_{}.safetensors"  # by the name of the features
 MOST_TRAINING = 5000  # pictures that copies are looked for among
@@ -184,17 +186,17 @@ class Measuring:
             "pictures": list(self.pictures.shape),
             "seed": self.seed,
         }
-        try:
-            fits = header.items() <= checkpoint.read_header(self.path).items()
-            stored = checkpoint.read(self.path) if fits else {}
-        except GenartError:  # not there, or damaged
-            stored = {}
+        stored: dict[str, Tensor] = {}
+        with suppress(GenartError):  # not there, or damaged
+            if header.items() <= checkpoint.read_header(self.path).items():
+                checkpoint.verify(self.path)
+                stored = checkpoint.read(self.path)
         if set(stored) != STORED:
             known = self._seen(lambda part: self._real(self.known, part), len(self.known))
             apart = self._seen(lambda part: self._real(self.apart, part), len(self.apart))
             stored = {"held_out": apart, "training": known, "calibrated": calibration(known)}
             if self.keep:
-                checkpoint.write(self.path, stored, header)
+                checkpoint.write(self.path, stored, header, summed=True)
         self._features = stored
         return stored
 
@@ -203,9 +205,18 @@ class Measuring:
         found = []
         for start in range(0, count, BATCH):
             part = range(start, min(start + BATCH, count))
-            found.append(self.backbone(pictures(part)).float().cpu())
+            found.append(self._look(pictures(part)))
             self.progress(part.stop, count)
         return torch.cat(found)
+
+    def _look(self, pictures: Tensor) -> Tensor:
+        """Features of pictures; of half of them at a time where memory runs out."""
+        try:
+            return self.backbone(pictures).float().cpu()
+        except (RuntimeError, MemoryError) as error:
+            if not is_shortage(error) or len(pictures) == 1:
+                raise
+        return torch.cat([self._look(part) for part in pictures.chunk(2)])
 
     def _real(self, indices: list[int], part: range) -> Tensor:
         batch = np.stack([self.pictures[indices[place]] for place in part])

@@ -93,17 +93,30 @@ def test_features_are_read_the_second_time(tmp_path, pictures):
     assert second.seen == 80  # and are kept in mind
 
 
-@pytest.mark.parametrize("harm", ["cut", "empty", "foreign"])
+@pytest.mark.parametrize("harm", ["cut", "within", "empty", "foreign"])
 def test_a_damaged_file_is_made_again(tmp_path, pictures, harm):
     make = shown(noise(40, 1))
     figures = measuring(tmp_path, pictures, make)()
     path = tmp_path / FILE.format("halves")
     whole = path.read_bytes()
-    damaged = {"cut": whole[:-100], "empty": b"", "foreign": b"no features" * 99}
+    within = whole[:-100] + bytes(50) + whole[-50:]
+    damaged = {"cut": whole[:-100], "within": within, "empty": b"", "foreign": b"no features" * 99}
     path.write_bytes(damaged[harm])
     backbone = Halves()
     assert measuring(tmp_path, pictures, make, backbone)() == figures
     assert backbone.seen == COUNT + 40 and path.read_bytes() == whole
+
+
+def test_where_memory_runs_out_fewer_pictures_are_seen_at_a_time(tmp_path, pictures):
+    class Cramped(Halves):
+        def __call__(self, pictures):
+            if len(pictures) > 4:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().__call__(pictures)
+
+    make = shown(noise(40, 1))
+    figures = measuring(tmp_path / "a", pictures, make)()
+    assert measuring(tmp_path / "b", pictures, make, Cramped())() == figures
 
 
 def test_features_of_other_pictures_are_not_taken(tmp_path, pictures):
