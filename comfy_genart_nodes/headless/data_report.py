@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..errors import GenartError
 from ..files import written
 
 
@@ -29,9 +30,14 @@ def _report(args: argparse.Namespace) -> int:
     from ..training.dataset_report import report
     from ..training.picture_sets import open_pictures
 
+    sheet = args.sheet and args.sheet.expanduser().absolute()
+    if sheet and sheet.resolve().is_relative_to(args.folder.expanduser().resolve()):
+        raise GenartError(
+            f"{sheet} would be one of the pictures: write the sheet to another folder."
+        )
     found = report(open_pictures(args.folder))
-    if args.sheet is not None:
-        with written(args.sheet.expanduser().absolute()) as temporary:
+    if sheet:
+        with written(sheet) as temporary:
             Image.fromarray(found.sheet).save(temporary, format="PNG")
     print(found.text())
     return 0

@@ -75,7 +75,7 @@ def _row(folder: Path, name: str) -> tuple[str, str, str, str]:
 
     try:
         return (name, *standing(open_run(folder, name)))
-    except GenartError as error:
+    except (GenartError, OSError) as error:
         return name, "", "unreadable", str(error)
 
 

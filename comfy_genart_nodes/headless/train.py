@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,12 +92,13 @@ def _train(args: argparse.Namespace) -> int:
     run = open_run(runs, args.run)
     tell = Teller(run)
     asked = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _asking():
         signal.signal(number, lambda *_: asked.set())
     keep = tensorboard.listener(run) if team.first else _nothing
 
     def listen(event: dict[str, Any]) -> None:
-        tell(event)
+        with suppress(OSError):  # a terminal that was closed: the checkpoint is to come
+            tell(event)
         keep(event)
 
     outcome = train(run.path, asked.is_set, listen)
@@ -116,10 +118,18 @@ def _prepare(args: argparse.Namespace, runs: Path, joined: int) -> None:
 
     kind: Kind = args.kind
     check_device(args.device)
+    known = begun(runs, args.run)
+    if known and args.data and not args.data.exists():
+        raise GenartError(
+            f"There is no {args.data}: leave it out, and the run {args.run!r} goes on with the "
+            "pictures that it has."
+        )
     pictures = open_pictures(args.data) if args.data else None
     given = {name: getattr(args, name) for name in kind.HELP if hasattr(args, name)}
     recipe, told = args.recipe, f"recipe: {args.recipe}"
-    known = begun(runs, args.run)
+    parent = _parent(kind, args.parent) if args.parent else None
+    if parent is not None:
+        given = kind.shapes(parent) | given
     goes_on = known is not None and known.KIND == kind.KIND
     if known and goes_on and recipe in ("auto", known.recipe):  # what nobody names stays as it is
         recipe, told = known.recipe, f"recipe: {known.recipe}, as it began"
@@ -133,7 +143,7 @@ def _prepare(args: argparse.Namespace, runs: Path, joined: int) -> None:
         kind.settings(recipe, given),
         args.device,
         args.threads,
-        parent=_parent(kind, args.parent) if args.parent else None,
+        parent=parent,
         joined=joined,
         called={name: option(name) for name in kind.HELP},
     )
@@ -155,6 +165,14 @@ def _parent(kind: Kind, path: Path) -> Parent:
     if RunFolder(path).config.KIND != kind.KIND:
         raise GenartError(f"The run in {path} trains no {kind.KIND.upper()}: go on from another.")
     return found
+
+
+def _asking() -> list[signal.Signals]:
+    """The signals that ask for an end: a terminal that is closed, too, but for what nohup began."""
+    asking = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        asking.append(signal.SIGHUP)
+    return asking
 
 
 def _nothing(event: dict[str, Any]) -> None:

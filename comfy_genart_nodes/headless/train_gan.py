@@ -55,6 +55,11 @@ def settings(recipe: str, given: dict[str, Any]) -> TrainConfig:
     return recipes.settings(recipe, **given)
 
 
+def shapes(parent: LoadedGAN) -> dict[str, Any]:
+    """As of `Kind`: the side of its pictures."""
+    return {"resolution": parent.spec.resolution}
+
+
 def open_file(path: Path) -> LoadedGAN:
     """As of `Kind`."""
     from ..gan.formats.opening import open_gan

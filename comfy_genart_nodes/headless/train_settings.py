@@ -69,6 +69,9 @@ class Kind(Protocol):
     def settings(self, recipe: str, given: dict[str, Any]) -> RunConfig:
         """A run's settings: those of a recipe, but for those given."""
 
+    def shapes(self, parent: Any) -> dict[str, Any]:
+        """Settings that the network to go on from decides where nobody gave them."""
+
     def open_file(self, path: Path) -> Parent:
         """The network in a file."""
 

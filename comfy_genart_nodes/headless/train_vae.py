@@ -50,6 +50,14 @@ def settings(recipe: str, given: dict[str, Any]) -> VAEConfig:
     return vae_settings(recipe, **given)
 
 
+def shapes(parent: LoadedVAE) -> dict[str, Any]:
+    """As of `Kind`: one of vectors takes pictures of one side, the others of any."""
+    from ..vae.networks.vector import VectorVAE
+
+    network = parent.network
+    return {"resolution": network.factor} if network.family == VectorVAE.family else {}
+
+
 def open_file(path: Path) -> LoadedVAE:
     """As of `Kind`."""
     from ..vae.files import load_vae

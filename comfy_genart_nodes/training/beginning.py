@@ -199,7 +199,7 @@ def check_device(device: str) -> None:
         GenartError: naming what torch says of it.
     """
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
         reason = str(error).strip().splitlines()[0]
         raise GenartError(

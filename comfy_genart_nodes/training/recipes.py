@@ -113,10 +113,16 @@ def fine_tuned(config: TrainConfig, family: str) -> TrainConfig:
 def settings(recipe: str, **given: Any) -> TrainConfig:
     """A run's settings: those of a recipe, but for those given.
 
-    A network to go on from decides more of them when the run begins (`parents.descend`).
+    DiffAugment and ADA take each other's place: whichever is given ends the recipe's other one. A
+    network to go on from decides more of them when the run begins (`parents.descend`).
 
     Raises:
         GenartError: when there is no such recipe, or a setting is impossible.
     """
     check_choice("recipe", recipe, tuple(RECIPES))
-    return TrainConfig(**{**RECIPES[recipe], **given, "recipe": recipe})
+    ended: dict[str, Any] = {}
+    if "augment" in given and "ada_target" not in given:
+        ended = {"ada_target": None}
+    elif given.get("ada_target") is not None and "augment" not in given:
+        ended = {"augment": ()}
+    return TrainConfig(**{**RECIPES[recipe], **ended, **given, "recipe": recipe})

@@ -103,10 +103,9 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the newest checkpoint reaches the last step, and was measured if it is to be."""
         try:
-            newest = read_header(self.checkpoints[-1])
-        except (IndexError, GenartError):
+            step = int(read_header(self.checkpoints[-1])["step"])
+        except (IndexError, KeyError, TypeError, ValueError):  # of files that are damaged, too
             return False
-        step = int(newest["step"])
         ended = step >= self.config.last_step or bool(self.ended_by(step))
         due = self.config.measure_kimg > 0
         return ended and not (due and step not in scores(self.events(), self.config.SCORE))
@@ -141,10 +140,7 @@ class RunFolder:
                 whole, newline, _ = file.read().rpartition(b"\n")
         except FileNotFoundError:
             return [], start
-        events = []
-        for line in whole.splitlines():
-            with suppress(ValueError):
-                events.append(json.loads(line))
+        events = [event for line in whole.splitlines() if (event := _event(line))]
         return events, start + len(whole) + len(newline)
 
     @property
@@ -233,6 +229,16 @@ class RunFolder:
         return self.path / "stop"
 
 
+def _event(line: bytes) -> dict[str, Any] | None:
+    """The event in a line; None where a killed process, or a damaged disk, has left no event."""
+    with suppress(ValueError):
+        event = json.loads(line)
+        whole = isinstance(event, dict) and isinstance(event.get("event"), str)
+        if whole and isinstance(event.get("time"), int | float):
+            return dict(event)
+    return None
+
+
 def runs_folder(output: Path) -> Path:
     """Where runs lie below ComfyUI's output folder: the page can show their sheets."""
     return output / "genart"
@@ -242,14 +248,24 @@ def run_names(runs: Path) -> list[str]:
     """The runs in a folder of runs; those that were at work last come first."""
     if not runs.is_dir():
         return []
-    found = [path for path in runs.iterdir() if (path / "run.json").is_file()]
+    found = [path for path in runs.iterdir() if _holds_run(path)]
     named = [path for path in found if not path.name.startswith(".")]
     return [path.name for path in sorted(named, key=_last_work, reverse=True)]
 
 
+def _holds_run(path: Path) -> bool:
+    """Whether a folder is a run's, as far as one may look into it."""
+    try:
+        return (path / "run.json").is_file()
+    except PermissionError:
+        return True
+
+
 def _last_work(path: Path) -> float:
-    events = path / "events.jsonl"
-    return (events if events.exists() else path / "run.json").stat().st_mtime
+    for each in (path / "events.jsonl", path / "run.json", path):
+        with suppress(OSError):
+            return each.stat().st_mtime
+    return 0.0
 
 
 def open_run(runs: Path, name: str) -> RunFolder:

@@ -264,7 +264,10 @@ class _Session:
         """Restore a checkpoint's state; its step."""
         checkpoint.verify(path)
         header = checkpoint.read_header(path)
-        self.training.restore(checkpoint.read(path), int(header["step"]))
+        step = int(header["step"])
+        if path != self.run.checkpoint_path(step):
+            raise GenartError(f"{path.name} says that it is of step {step}.")
+        self.training.restore(checkpoint.read(path), step)
         self.training.slow_down(float(header.get("rate", 1.0)))
         self.training.micro = min(int(header.get("micro", len(self.training.share))), self.micro)
         self.micro = self.training.micro
@@ -279,7 +282,7 @@ class _Session:
             GenartError: when there are checkpoints and none can be read: what is left may still
                 be mended, so nothing begins anew over it.
         """
-        unreadable: list[Path] = []
+        unreadable: dict[Path, str] = {}
         for path in reversed(self.run.checkpoints):
             try:
                 step = self._take_up(path)
@@ -287,19 +290,19 @@ class _Session:
                     raise GenartError(f"{path.name} holds weights that are not numbers.")
             except checkpoint.NewerError:
                 raise  # it is whole, and to be kept
-            except (GenartError, KeyError, RuntimeError) as error:
+            except (ValueError, KeyError, TypeError, RuntimeError) as error:
                 if is_shortage(error):
                     raise  # it is whole, and fits where it was made
-                self._record("unreadable", file=path.name, reason=str(error))
-                unreadable.append(path)
+                unreadable[path] = str(error)
             else:
-                for broken in unreadable:
+                for broken, reason in unreadable.items():
                     replace(broken, broken.with_suffix(".unreadable"))
+                    self._record("unreadable", file=broken.name, reason=reason)
                 return step
         if unreadable:
             raise GenartError(
-                f"None of the checkpoints in {unreadable[0].parent} can be read: restore one of "
-                "them, or begin again under a new name."
+                f"None of the checkpoints in {self.run.path / 'checkpoints'} can be read: restore "
+                "one of them, or begin again under a new name."
             )
         return None
 

@@ -43,6 +43,8 @@ def test_runs_are_listed_and_stopped(genart, tmp_path, pictures):
     short.record({"event": "stopped", "step": 2, "kimg": 0.008, "time": time.time()})
     (folder / "broken").mkdir()
     (folder / "broken" / "run.json").write_text("{")
+    locked = prepare(folder, "locked", pictures, runs.CONFIG, "cpu", threads=1)
+    (locked.path / "events.jsonl").mkdir()  # as unreadable for whoever may read everything
     start_in_background(long)
     deadline = time.monotonic() + 120
     try:
@@ -50,10 +52,10 @@ def test_runs_are_listed_and_stopped(genart, tmp_path, pictures):
             time.sleep(0.05)
         code, said = genart("runs")
         lines = {line.partition("  ")[0]: line for line in said.splitlines()}
-        assert code == 0 and set(lines) == {"run", "a long one", "short", "broken"}
+        assert code == 0 and set(lines) == {"run", "a long one", "short", "broken", "locked"}
         assert "of 400 kimg" in lines["a long one"] and "  training" in lines["a long one"]
         assert "0.008 of 0.02 kimg (40 %)  stopped     KID 0.25" in lines["short"]
-        assert "cannot be read" in lines["broken"]
+        assert "cannot be read" in lines["broken"] and "  unreadable" in lines["locked"]
     finally:
         code, said = genart("stop", "a long one")
     assert code == 0 and "a long one stopped" in said and not long.training

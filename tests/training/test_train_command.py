@@ -12,13 +12,16 @@ from runs import save_squares
 
 from comfy_genart_nodes.gan.checkpoint import load_gan
 from comfy_genart_nodes.headless.cli import main
+from comfy_genart_nodes.training.recipes import settings
 from comfy_genart_nodes.training.run_folder import RunFolder
+
+SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
 @pytest.fixture
 def signal_at_progress():
     """Sends this process a signal once a run has made progress."""
-    numbers = signal.SIGINT, signal.SIGTERM
+    numbers = tuple(SIGNALS)
     # Unheard by the command, a signal fails the test and does not end the suite.
     former = [signal.signal(number, signal.default_int_handler) for number in numbers]
     over = threading.Event()
@@ -36,7 +39,7 @@ def signal_at_progress():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_the_command_trains_and_stops_on_a_signal(
     tmp_path, pictures, capsys, signal_at_progress, number
 ):
@@ -77,6 +80,8 @@ def test_the_shell_goes_on_with_what_nobody_names(tmp_path, pictures, capsys):
     assert "a: finished, 0.008 of 0.008 kimg" in said and "stylegan2, as it began" in said
     assert main([*command, "--kimg", "0.004"]) == 0
     assert "has seen 0.008 kimg already, more than the 0.004" in capsys.readouterr().out
+    assert main([*command, str(tmp_path / "gone")]) == 1
+    assert "leave it out, and the run 'a' goes on" in capsys.readouterr().err
     assert main([*command, "--recipe", "stylegan2", "--kimg", "0.016"]) == 0
     run = RunFolder(tmp_path / "output" / "genart" / "a")
     assert run.config == replace(before, kimg=0.016)
@@ -112,10 +117,21 @@ def test_a_device_that_is_not_there_is_said(tmp_path, pictures, capsys):
 def test_it_goes_on_from_the_newest_checkpoint_of_a_run(tmp_path, pictures, capsys):
     def trains(name, *options):
         command = ["train", "gan", pictures.place, "--run", name, "--base", str(tmp_path)]
-        sizes = ["--resolution", "32", "--batch", "4", "--channel-base", "128", "--threads", "1"]
+        sizes = ["--batch", "4", "--channel-base", "128", "--threads", "1"]
         return main([*command, *sizes, "--device", "cpu", *options])
 
-    small = ["--recipe", "stylegan2", "--channel-max", "8", "--z-dim", "8", "--w-dim", "8"]
+    small = [
+        "--recipe",
+        "stylegan2",
+        "--resolution",
+        "32",
+        "--channel-max",
+        "8",
+        "--z-dim",
+        "8",
+        "--w-dim",
+        "8",
+    ]
     assert trains("first", *small, "--steps", "3", "--checkpoint-kimg", "0.004") == 0
     runs = tmp_path / "output" / "genart"
     before, newest = RunFolder(runs / "first").checkpoints
@@ -123,6 +139,7 @@ def test_it_goes_on_from_the_newest_checkpoint_of_a_run(tmp_path, pictures, caps
     config = RunFolder(runs / "second").config
     assert config.parent == load_gan(newest).hash and config.recipe == "fine-tune"
     assert config.freeze_d  # its discriminator came along
+    assert config.resolution == 32  # and its side, which nobody named
     newest.write_bytes(b"")
     assert trains("third", "--from", str(runs / "first"), "--steps", "1") == 0
     assert RunFolder(runs / "third").config.parent == load_gan(before).hash
@@ -133,3 +150,17 @@ def test_it_goes_on_from_the_newest_checkpoint_of_a_run(tmp_path, pictures, caps
     said = capsys.readouterr().err
     assert "first has no checkpoint yet" in said and "holds no training run" in said
     assert not (runs / "fourth").exists()
+
+
+def test_diffaugment_and_ada_take_each_others_place():
+    """Of two, one would be kept and not be heard."""
+    for recipe in ("stylegan2-ada", "fine-tune"):
+        assert settings(recipe).ada_target == 0.6 and not settings(recipe).augment
+        given = settings(recipe, augment=("colour",))
+        assert (given.augment, given.ada_target) == (("colour",), None)
+    none = settings("stylegan2-ada", augment=())
+    assert (none.augment, none.ada_target) == ((), None)
+    given = settings("stylegan2", ada_target=0.5)
+    assert (given.augment, given.ada_target) == ((), 0.5)
+    known = settings("stylegan2-ada", augment=(), ada_target=0.6)  # as a run has kept them
+    assert known == settings("stylegan2-ada")

@@ -24,7 +24,7 @@ from comfy_genart_nodes.training.job import TrainerJob
 from comfy_genart_nodes.training.picture_sets import open_folder
 from comfy_genart_nodes.training.reached import reached
 from comfy_genart_nodes.training.run_folder import RunFolder
-from comfy_genart_nodes.training.status import beyond, describe, notable
+from comfy_genart_nodes.training.status import beyond, describe, headline, notable
 from comfy_genart_nodes.training.step import Training
 
 CONFIG = replace(
@@ -157,6 +157,19 @@ def test_a_state_that_is_no_numbers_is_not_gone_on_with(begin, unbroken):
     write(newest, tensors, header)
     assert trainer.train(run.path, never) == "finished"
     assert digest(run) == digest(unbroken)
+
+
+@pytest.mark.parametrize("step", ["abc", -5, 11, None])
+def test_a_checkpoint_of_no_step_of_its_own_falls_back(begin, step):
+    run = begin()
+    trainer.train(run.path, after(12))
+    newest = run.checkpoints[-1]
+    tensors = {name: tensor.clone() for name, tensor in read(newest).items()}
+    write(newest, tensors, read_header(newest) | {"step": step}, summed=True)
+    assert not run.finished
+    assert trainer.train(run.path, after(0)) == "stopped"
+    (told,) = [e for e in run.events() if e["event"] == "unreadable"]
+    assert (told["file"], told["step"]) == (newest.name, 6)  # where it goes on
 
 
 def test_nothing_begins_anew_over_checkpoints_that_cannot_be_read(begin):
@@ -331,8 +344,9 @@ def test_half_a_line_of_events_is_passed_over(begin):
     run = begin(config=replace(CONFIG, steps=3))
     trainer.train(run.path, after(2))
     with (run.path / "events.jsonl").open("a") as file:
-        file.write('{"event": "prog')
+        file.write('[1]\n{}\n{"event": 1, "time": 2}\n{"event": "prog')
     trainer.train(run.path, never)
+    assert "finished" in headline(run)
     assert [e["event"] for e in run.events()][-1] == "finished"
     assert "resumed" in [e["event"] for e in run.events()]
 

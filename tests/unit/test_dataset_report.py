@@ -273,5 +273,10 @@ def test_the_command_prints_it_and_writes_the_sheet(folder, found, tmp_path, cap
     assert capsys.readouterr().out == found.text() + "\n"
     with Image.open(sheet) as picture:
         assert np.array_equal(np.asarray(picture), found.sheet)
+    for inside in ("a/3.png", "new.png"):  # one of the pictures, and one to be
+        before = sorted(folder.rglob("*")), (folder / "a" / "3.png").read_bytes()
+        assert main(["data", "report", str(folder), "--sheet", str(folder / inside)]) == 1
+        assert "would be one of the pictures" in capsys.readouterr().err
+        assert before == (sorted(folder.rglob("*")), (folder / "a" / "3.png").read_bytes())
     assert main(["data", "report", str(tmp_path / "nowhere")]) == 1
     assert "There is no folder" in capsys.readouterr().err
