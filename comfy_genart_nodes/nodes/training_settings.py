@@ -37,7 +37,7 @@ def first_fields() -> list[io.Input]:
             io.Combo,
             "recipe",
             "Settings that go well together. auto: fine-tune where a base is wired, tiny below "
-            f"{recipes.FEW} pictures, else stylegan2-ada.",
+            f"{recipes.FEW} pictures, stylegan2 below {recipes.SOME}, else stylegan2-ada.",
             options=RECIPES,
             default=AUTO,
         ),

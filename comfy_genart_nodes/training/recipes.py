@@ -41,6 +41,9 @@ BYTES = 264
 
 FEW = 300
 """Below so many pictures a StyleGAN2 begins to copy before it is good."""
+SOME = 2000
+"""Below so many it has begun to before ADA answers, which DiffAugment does from the first step on
+(measured with 840, docs/training.md)."""
 
 
 def choose(pictures: int, resolution: int, parent: bool) -> str:
@@ -48,7 +51,9 @@ def choose(pictures: int, resolution: int, parent: bool) -> str:
     if parent:
         return "fine-tune"
     fits_fastgan = resolution in (64, 128, 256, 512, 1024)
-    return "tiny" if pictures < FEW and fits_fastgan else "stylegan2-ada"
+    if pictures < FEW and fits_fastgan:
+        return "tiny"
+    return "stylegan2" if pictures < SOME else "stylegan2-ada"
 
 
 def automatic(
@@ -67,7 +72,7 @@ def automatic(
         The recipe, and the channel base where the usual one would not fit into the memory.
     """
     recipe = choose(max(pictures, FEW) if classes else pictures, resolution, parent)
-    measured = recipe == "stylegan2-ada"  # by `width`
+    measured = recipe in ("stylegan2", "stylegan2-ada")  # the latter by `width`, which takes more
     return recipe, width(resolution, memory) if memory and measured else None
 
 

@@ -48,8 +48,9 @@ def test_every_epoch_shows_every_picture_once():
 def test_what_auto_stands_for():
     tight = 2**30
     assert automatic(50, 1024, False, tight) == ("tiny", None)  # no StyleGAN2 to be narrowed
-    assert automatic(50, 96, False, None) == ("stylegan2-ada", None)  # no FastGAN has this side
-    assert automatic(50, 64, False, None, classes=True) == ("stylegan2-ada", None)
+    assert automatic(50, 96, False, None) == ("stylegan2", None)  # no FastGAN has this side
+    assert automatic(50, 64, False, None, classes=True) == ("stylegan2", None)
+    assert automatic(840, 1024, False, tight) == ("stylegan2", width(1024, tight))
     assert automatic(3000, 1024, False, tight) == ("stylegan2-ada", width(1024, tight))
     assert automatic(3000, 1024, True, tight) == ("fine-tune", None)
 
