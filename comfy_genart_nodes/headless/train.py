@@ -130,8 +130,8 @@ def _prepare(args: argparse.Namespace, runs: Path, joined: int) -> None:
     parent = _parent(kind, args.parent) if args.parent else None
     if parent is not None:
         given = kind.shapes(parent) | given
-    goes_on = known is not None and known.KIND == kind.KIND
-    if known and goes_on and recipe in ("auto", known.recipe):  # what nobody names stays as it is
+    if known and known.KIND == kind.KIND and recipe in ("auto", known.recipe):
+        # What nobody names stays as it is.
         recipe, told = known.recipe, f"recipe: {known.recipe}, as it began"
         given = {name: getattr(known, name) for name in (*kind.HELP, "parent")} | given
     elif recipe == "auto":

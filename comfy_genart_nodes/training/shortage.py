@@ -49,9 +49,8 @@ class Dividing(Protocol):
 def patiently(trainee: Dividing, gather: Callable[[], T]) -> T:
     """What a whole batch gives; of half as many pictures at a time while memory runs out.
 
-    Before that, without what only saves time: small pieces are slow, too, and stay so.
-
-    The others of a team are not asked in between: each may run out in its own time.
+    What only saves time goes first: small pieces are slow, too. The others of a team are not asked
+    in between: each may run out in its own time.
     """
     while True:
         try:

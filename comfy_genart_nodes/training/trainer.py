@@ -300,9 +300,10 @@ class _Session:
                     self._record("unreadable", file=broken.name, reason=reason)
                 return step
         if unreadable:
+            why = next(iter(unreadable.values())).rstrip(".")
             raise GenartError(
-                f"None of the checkpoints in {self.run.path / 'checkpoints'} can be read: restore "
-                "one of them, or begin again under a new name."
+                f"None of the checkpoints in {self.run.path / 'checkpoints'} can be read ({why}): "
+                "restore one of them, or begin again under a new name."
             )
         return None
 
