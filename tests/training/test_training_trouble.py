@@ -99,16 +99,27 @@ def test_a_disk_without_room_for_a_line_of_events(run, whole):
     goes_on(run, whole)
 
 
-def test_no_checkpoint_goes_before_the_new_one_is_known_to_be_whole(run, monkeypatch):
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [("nothing of it", "not a whole safetensors file"), ("most of it", "damaged it")],
+)
+def test_no_checkpoint_goes_before_the_new_one_is_known_to_be_whole(run, monkeypatch, kept, said):
     """keep_last is two, and there are two."""
+    write_whole = checkpoint.write
 
-    def write(path, tensors, header):
-        path.write_bytes(b"what a broken disk keeps")
+    def write(path, *args, **more):
+        write_whole(path, *args, **more)
+        data = path.read_bytes()
+        path.write_bytes(
+            data[:-9] + bytes(255 - byte for byte in data[-9:])
+            if kept == "most of it"
+            else b"what a broken disk keeps"
+        )
 
     before = names(run)
     assert len(before) == 2
     monkeypatch.setattr(checkpoint, "write", write)
-    with pytest.raises(GenartError, match="not a whole safetensors file"):
+    with pytest.raises(GenartError, match=said):
         trainer.train(run.path, never)
     assert set(before) < set(names(run))
 
