@@ -42,8 +42,8 @@ BYTES = 264
 FEW = 300
 """Below so many pictures a StyleGAN2 begins to copy before it is good."""
 SOME = 2000
-"""Below so many it has begun to before ADA answers, which DiffAugment does from the first step on
-(measured with 840, docs/training.md)."""
+"""Below so many DiffAugment, which is there from the first step on, is taken to be ahead of ADA,
+which comes with time: so it was with 840 of them (docs/training.md)."""
 
 
 def choose(pictures: int, resolution: int, parent: bool) -> str:
