@@ -120,7 +120,8 @@ def test_it_goes_on_from_the_newest_checkpoint_of_a_run(tmp_path, pictures, caps
         sizes = ["--batch", "4", "--channel-base", "128", "--threads", "1"]
         return main([*command, *sizes, "--device", "cpu", *options])
 
-    small = "--recipe stylegan2 --resolution 32 --channel-max 8 --z-dim 8 --w-dim 8".split()
+    small = ["--recipe", "stylegan2", "--channel-max", "8", "--z-dim", "8", "--w-dim", "8"]
+    small += ["--resolution", "32"]
     assert trains("first", *small, "--steps", "3", "--checkpoint-kimg", "0.004") == 0
     runs = tmp_path / "output" / "genart"
     before, newest = RunFolder(runs / "first").checkpoints
