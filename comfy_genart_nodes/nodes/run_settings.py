@@ -141,8 +141,8 @@ def precision_field() -> io.Input:
     return option(
         io.Combo,
         "precision",
-        "bf16 is faster on recent graphics cards and on CPUs with AMX; fp32 runs everywhere; "
-        "auto takes the faster one.",
+        "bf16 is faster on recent graphics cards and on CPUs with AMX or AVX512-BF16; fp32 runs "
+        "everywhere; auto takes the faster one.",
         options=PRECISIONS,
         default="auto",
     )

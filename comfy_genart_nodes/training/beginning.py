@@ -301,7 +301,8 @@ def fastest_precision(device: str) -> str:
     """The arithmetic that "auto" stands for: bf16 where the hardware multiplies it faster."""
     kind = torch.device(device).type
     if kind == "cpu":
-        fast = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+        signs = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        fast = any(getattr(torch.cpu, sign, bool)() for sign in signs)
     else:
         fast = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16" if fast else "fp32"

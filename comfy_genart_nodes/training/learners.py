@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..gan.networks.stylegan2 import StyledConv
 from .run_config import RunConfig
 from .team import Team
 
@@ -117,6 +118,9 @@ def place(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
     network.to(device, dtype)
     if not any(isinstance(layer, nn.GroupNorm) for layer in network.modules()):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for layer in network.modules():
+        if isinstance(layer, StyledConv):
+            layer.arrange()
 
 
 def switch(parameters: Iterable[nn.Parameter], on: bool) -> None:

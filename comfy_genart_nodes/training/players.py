@@ -79,6 +79,24 @@ class Players(ABC):
         """Scores of real pictures, and what else the discriminator is to learn from them."""
         return self.score(pictures, classes), None
 
+    def judge(
+        self,
+        real: list[Tensor],
+        fake: list[Tensor],
+        classes: tuple[Tensor | None, Tensor | None],
+        draws: Draws,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Scores of real and of generated pictures, and what else is to be learnt from the real.
+
+        Args:
+            real: as `views` gives them.
+            fake: as `make` gives them.
+            classes: of the real and of the generated pictures.
+            draws: of the step.
+        """
+        score, lesson = self.study(real, classes[0], draws)
+        return score, self.score(fake, classes[1]), lesson
+
     def settle(self) -> None:  # noqa: B027
         """Once a step: what the discriminator keeps of its own weights follows them."""
 
@@ -123,6 +141,24 @@ class AnyPlayers(Players):
     def score(self, pictures: list[Tensor], classes: Tensor | None) -> Tensor:
         """By minibatch statistics too: pictures are judged among their neighbours."""
         return self.discriminator(pictures[0], classes)
+
+    def judge(
+        self,
+        real: list[Tensor],
+        fake: list[Tensor],
+        classes: tuple[Tensor | None, Tensor | None],
+        draws: Draws,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """All at once, for weights are then prepared once, unless they would share statistics.
+
+        Those whose own gradients are wanted stay apart: theirs would go through all others, too.
+        """
+        apart = real[0].requires_grad or len(real[0]) % self.group or len(fake[0]) % self.group
+        if apart:
+            return super().judge(real, fake, classes, draws)
+        known = [one for one in classes if one is not None]
+        scores = self.score([torch.cat([real[0], fake[0]])], torch.cat(known) if known else None)
+        return *scores.split([len(real[0]), len(fake[0])]), None
 
     def frozen(self, blocks: int) -> Iterator[nn.Parameter]:
         """Blocks from the full side downwards (Mo et al. 2020, arXiv 2002.10964)."""

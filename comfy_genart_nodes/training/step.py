@@ -284,8 +284,8 @@ class Training(Learning):
             fake = self._augment(fake, draws, "augment fake")
             real[0].requires_grad_(penalised)
             fake[0].requires_grad_(penalised and self.loss.relative)
-            score_real, lesson = self.players.study(real, classes, draws)
-            score_fake = self.players.score(fake, self._imagined(draws))
+            both = classes, self._imagined(draws)
+            score_real, score_fake, lesson = self.players.judge(real, fake, both, draws)
             loss = self.loss.discriminator(score_real, score_fake)
             note(report, share, loss_d=loss, real=score_real.mean(), fake=score_fake.mean())
             if lesson is not None:

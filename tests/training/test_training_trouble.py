@@ -124,8 +124,8 @@ def test_no_checkpoint_goes_before_the_new_one_is_known_to_be_whole(run, monkeyp
     assert set(before) < set(names(run))
 
 
-def without_memory(monkeypatch, *, at_most, where="score"):
-    """No memory for more than so many pictures at a time."""
+def without_memory(monkeypatch, *, at_most):
+    """No memory for scoring more than so many pictures at a time."""
     init = Training.__init__
 
     def cramped(self, *args, **kwargs):
@@ -147,7 +147,7 @@ def test_memory_that_is_too_little_for_a_batch_is_told_and_the_run_goes_on(
 ):
     config = replace(CONFIG, batch=8, steps=2)
     run = prepare(tmp_path / "genart", "a", pictures, config, "cpu", threads=1)
-    without_memory(monkeypatch, at_most=4)
+    without_memory(monkeypatch, at_most=8)  # four real ones and four generated
     assert trainer.train(run.path, never) == "finished"
     (told,) = [event for event in run.events() if event["event"] == "micro_batch"]
     assert told["pictures"] == 4

@@ -22,16 +22,18 @@ def test_it_is_a_convolution_and_so_are_its_gradients(
     shape = (3, 4, kernel, kernel) if transposed else (4, 3, kernel, kernel)
     weight = draw(*shape, seed=1)
     usual = F.conv_transpose2d if transposed else F.conv2d
+    given = [x, weight] if transposed else [x, weight, draw(4, seed=2)]
 
     def gradients(ours: bool) -> list[Tensor]:
         """Of a function of the result, and of the length of its gradient (as R1 has it)."""
-        a, b = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        a, b, *bias = own = [one.clone().requires_grad_() for one in given]
+        begin = bias[0] if bias else None
         if ours:
-            y = convolving.convolve(a, b, stride, padding, transposed)
+            y = convolving.convolve(a, b, stride, padding, transposed, begin)
         else:
-            y = usual(a, b, stride=stride, padding=padding)
-        first = torch.autograd.grad(y.sin().sum(), (a, b), create_graph=True)
-        second = torch.autograd.grad(sum(g.square().mean() for g in first), (a, b))
+            y = usual(a, b, begin, stride=stride, padding=padding)
+        first = torch.autograd.grad(y.sin().sum(), own, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().mean() for g in first), own)
         return [y, *first, *second]
 
     for made, wanted in zip(gradients(True), gradients(False), strict=True):

@@ -178,9 +178,13 @@ def test_convolution_by_tiles_is_a_convolution(size):
     exact = F.conv2d(x.double(), weight.double(), padding=padding)
     with torch.inference_mode():
         made = winograd_tiles.convolve(x, weight, padding)
-    direct = F.conv2d(x, weight, padding=padding)
     close(made.double(), exact, 5e-5)
-    assert (made - exact).std() < 3 * (direct - exact).std()
+    # Beside a sum of term after term: what a library's own errors are depends on the processor.
+    direct = torch.zeros(2, 67, exact[0, 0].numel())
+    patches, kernel = F.unfold(x, 3, padding=padding), weight.flatten(1)
+    for i in range(kernel.shape[1]):
+        direct += kernel[:, i, None] * patches[:, i, None]
+    assert (made - exact).std() < 3 * (direct - exact.flatten(2)).std()
 
 
 def test_filters_pass_what_they_should():

@@ -4,8 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from comfy_genart_nodes.errors import GenartError
+from comfy_genart_nodes.training.beginning import fastest_precision
 from comfy_genart_nodes.training.config import TrainConfig
 from comfy_genart_nodes.training.order import Order
 from comfy_genart_nodes.training.recipes import BYTES, automatic, settings, width
@@ -35,6 +37,17 @@ def test_settings_survive_json_and_unknown_ones_are_named():
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(GenartError):
         replace(CONFIG, **wrong)
+
+
+@pytest.mark.parametrize("sign", ["_is_amx_tile_supported", "_is_avx512_bf16_supported"])
+def test_auto_is_bf16_on_a_cpu_that_multiplies_it(sign, monkeypatch):
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False, raising=False)
+    assert fastest_precision("cpu") == "fp32"
+    monkeypatch.setattr(torch.cpu, sign, lambda: True)
+    assert fastest_precision("cpu") == "bf16"
+    monkeypatch.delattr(torch.cpu, sign)  # of a torch that does not tell
+    assert fastest_precision("cpu") == "fp32"
 
 
 def test_every_epoch_shows_every_picture_once():

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import few_places
+
 Sides = tuple[int, int]
 
 _LEAST = 1 << 19  # numbers a picture; of fewer the copies cost what they save
@@ -26,9 +28,19 @@ class _How:
     stride: int
     padding: int
 
+    def reached(self, x: Tensor, kernel: int) -> Sides:
+        """The sides of what a kernel of a side gives of `x`."""
+        high, wide = ((a + 2 * self.padding - kernel) // self.stride + 1 for a in x.shape[2:])
+        return high, wide
+
 
 def convolve(
-    x: Tensor, weight: Tensor, stride: int = 1, padding: int = 0, transposed: bool = False
+    x: Tensor,
+    weight: Tensor,
+    stride: int = 1,
+    padding: int = 0,
+    transposed: bool = False,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """`F.conv2d`, or `F.conv_transpose2d`, with gradients of any order.
 
@@ -38,36 +50,42 @@ def convolve(
         stride: of both axes.
         padding: of all sides.
         transposed: spread `x` out by the stride.
+        bias: [k], added to every place; transposed, none.
     """
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         plain = F.conv_transpose2d if transposed else F.conv2d
-        return plain(x, weight, stride=stride, padding=padding)
+        return plain(x, weight, bias, stride=stride, padding=padding)
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
     how = _How(stride, padding)
     if not transposed:
-        return _Convolution.apply(x, weight, how)
+        return _Convolution.apply(x, weight, bias, how)
     height, width = ((side - 1) * stride - 2 * padding + weight.shape[2] for side in x.shape[2:])
     return _Transpose.apply(x, weight, how, (height, width))
 
 
 class _Convolution(torch.autograd.Function):
-    """Features and kernel to what they give."""
+    """Features and kernel to what they give; a bias is added before anything is rounded."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, how: _How) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, how: _How) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.how = how
-        return F.conv2d(x, weight, stride=how.stride, padding=how.padding)
+        sides = how.reached(x, weight.shape[2])
+        if few_places.pay(weight.shape, x, sides):
+            return few_places.convolve(x, weight, bias, how.stride, how.padding)
+        return F.conv2d(x, weight, bias, stride=how.stride, padding=how.padding)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (y,), (x, weight), (of_x, of_weight, _) = slopes, ctx.saved_tensors, ctx.needs_input_grad
-        sides = (x.shape[2], x.shape[3])
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        (y,), (x, weight) = slopes, ctx.saved_tensors
+        of_x, of_weight, of_bias, _ = ctx.needs_input_grad
         return (
-            _Transpose.apply(y, weight, ctx.how, sides) if of_x else None,
+            _Transpose.apply(y, weight, ctx.how, (x.shape[2], x.shape[3])) if of_x else None,
             _Kernel.apply(x, y, ctx.how, weight.shape) if of_weight else None,
+            y.sum(dim=(0, 2, 3)) if of_bias else None,
             None,
         )
 
@@ -79,6 +97,8 @@ class _Transpose(torch.autograd.Function):
     def forward(ctx: Any, y: Tensor, weight: Tensor, how: _How, sides: Sides) -> Tensor:
         ctx.save_for_backward(y, weight)
         ctx.how = how
+        if few_places.pay(weight.shape, y, y.shape[2:]):
+            return few_places.transpose(y, weight, how.stride, how.padding, sides)
         x = _unset((len(y), weight.shape[1], *sides), y)
         return _gradients(x, y, weight, how, [True, False, False])[0]
 
@@ -86,7 +106,7 @@ class _Transpose(torch.autograd.Function):
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         (x,), (y, weight), (of_y, of_weight, *_) = slopes, ctx.saved_tensors, ctx.needs_input_grad
         return (
-            _Convolution.apply(x, weight, ctx.how) if of_y else None,
+            _Convolution.apply(x, weight, None, ctx.how) if of_y else None,
             _Kernel.apply(x, y, ctx.how, weight.shape) if of_weight else None,
             None,
             None,
@@ -100,6 +120,8 @@ class _Kernel(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, y: Tensor, how: _How, shape: torch.Size) -> Tensor:
         ctx.save_for_backward(x, y)
         ctx.how = how
+        if few_places.pay(shape, y, y.shape[2:]):
+            return few_places.kernel(x, y, shape[2], how.stride, how.padding)
         weight = _unset(shape, x)
         if _is_faster_by_channels(x):
             x, y = x.contiguous(), y.contiguous()
@@ -111,7 +133,7 @@ class _Kernel(torch.autograd.Function):
         sides = (x.shape[2], x.shape[3])
         return (
             _Transpose.apply(y, weight, ctx.how, sides) if of_x else None,
-            _Convolution.apply(x, weight, ctx.how) if of_y else None,
+            _Convolution.apply(x, weight, None, ctx.how) if of_y else None,
             None,
             None,
         )

@@ -119,7 +119,8 @@ class Epilogue(nn.Module):
         if self.sees_picture:
             self.fromrgb = Conv(spec.img_channels, c, 1)
         self.conv = Conv(c + 1, c, 3)
-        self.fc = Linear(c * side * side, c, activate=True)
+        # A convolution in all but name, and with the most weights.
+        self.fc = Linear(c * side * side, c, activate=True, fine=False)
         self.out = Linear(c, d_out)
 
     def forward(self, x: Tensor, img: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ class _Spread(torch.autograd.Function):
             return _through(x, rows.t(), columns.t())
         doubled = stride == 2 and padding == 1 and sides == (2 * x.shape[2], 2 * x.shape[3])
         if doubled and x.device.type == "cpu" and x.dtype == torch.bfloat16:
-            return upsample(x) * (gain / 4)  # 40 times as fast: the other has no kernel of its own
+            return upsample(x * (gain / 4))  # 40 times as fast: the other has no kernel of its own
         weight = _kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
         reached = [(side - 1) * stride - 2 * padding + 4 for side in x.shape[2:]]
         return F.conv_transpose2d(
@@ -172,13 +172,14 @@ def convolve_upsampled(x: Tensor, weight: Tensor) -> Tensor:
     return blur(doubled, padding=1, gain=4.0)
 
 
-def convolve_downsampled(x: Tensor, weight: Tensor) -> Tensor:
+def convolve_downsampled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Filter, convolve and halve, `[n, c, 2h, 2w] -> [n, k, h, w]`.
 
     Args:
         x: [n, c, 2h, 2w].
         weight: [k, c, 3, 3] or [k, c, 1, 1].
+        bias: [k].
     """
     if weight.shape[-1] == 1:
-        return convolve(downsample(x), weight)
-    return convolve(blur(x, padding=2), weight, stride=2)
+        return convolve(downsample(x), weight, bias=bias)
+    return convolve(blur(x, padding=2), weight, stride=2, bias=bias)

@@ -59,27 +59,36 @@ class Linear(nn.Module):
         bias: what the bias starts at.
         rate: factor on the layer's learning rate (.01 in the mapping network).
         activate: apply the leaky ReLU.
+        fine: compute in float32 also where autocast lowers the convolutions.
     """
 
     def __init__(
-        self, d_in: int, d_out: int, bias: float = 0.0, rate: float = 1.0, activate: bool = False
+        self,
+        d_in: int,
+        d_out: int,
+        bias: float = 0.0,
+        rate: float = 1.0,
+        activate: bool = False,
+        fine: bool = True,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(d_out, d_in))
         self.bias = nn.Parameter(torch.full((d_out,), bias / rate))
         self.rate = rate
         self.activate = activate
+        self.fine = fine
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weights."""
         nn.init.normal_(self.weight, std=1 / self.rate, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer, in float32 also where autocast lowers the convolutions."""
-        with full_precision(x):
+        """Apply the layer."""
+        with full_precision(x) if self.fine else nullcontext():
             # The features are scaled in place of the weights, of which there are more.
             x = x.to(self.weight.dtype) * (self.rate / math.sqrt(self.weight.shape[1]))
-            y = F.linear(x, self.weight, self.bias * self.rate)
+            bias = self.bias if self.rate == 1 else self.bias * self.rate
+            y = F.linear(x, self.weight, bias)
         return leaky_relu(y) if self.activate else y
 
 
@@ -91,7 +100,7 @@ class Conv(nn.Module):
         c_out: channels out.
         kernel: side of the kernel, odd.
         resample: "same", "up" or "down" by two, filtered.
-        bias: add a bias.
+        bias: add a bias; none where the side doubles.
         activate: apply the leaky ReLU.
     """
 
@@ -106,7 +115,7 @@ class Conv(nn.Module):
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(c_out, c_in, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(c_out)) if bias and resample != "up" else None
         self.resample = resample
         self.activate = activate
 
@@ -122,16 +131,15 @@ class Conv(nn.Module):
         if self.activate:
             gain *= _ACTIVATION_GAIN
         weight = self.weight * (gain / math.sqrt(self.weight[0].numel()))
+        bias = None if self.bias is None else self.bias * gain
         if self.resample == "down":
-            y = filters.convolve_downsampled(x, weight)
+            y = filters.convolve_downsampled(x, weight, bias)
         elif self.resample == "up":
             # A 1x1 kernel commutes with the filter and is cheapest before it.
             y = filters.upsample(convolve(x, weight))
         else:
-            y = convolve(x, weight, padding=self.weight.shape[-1] // 2)
-        if self.bias is not None:
-            y = y + (self.bias * gain)[:, None, None].to(y.dtype)
-        return F.leaky_relu(y, SLOPE) if self.activate else y
+            y = convolve(x, weight, padding=self.weight.shape[-1] // 2, bias=bias)
+        return F.leaky_relu(y, SLOPE, inplace=True) if self.activate else y
 
 
 def initialise(module: nn.Module, seed: int) -> None:

@@ -57,20 +57,27 @@ class StyledConv(nn.Module):
         nn.init.normal_(self.weight, generator=generator)
         nn.init.normal_(self.noise_const, generator=generator)
 
+    def arrange(self) -> None:
+        """Let the kernel lie in memory as its convolution takes it: channels last there, too."""
+        if self.up:
+            swapped = self.weight.data.transpose(0, 1)
+            swapped = swapped.contiguous(memory_format=torch.channels_last)
+            self.weight.data = swapped.transpose(0, 1)
+
     def forward(
         self, x: Tensor, w: Tensor, noise: Noise, window: Window | None = None, gain: float = 1.0
     ) -> Tensor:
         """`x [n, c_in, h, w]`, `w [n, w_dim]` -> `[n, c_out, rows, width]` of the window."""
         window = window or Window(self.side, self.side, self.side)
-        style = self.affine(w)  # [n, c_in]
-        weight = self.weight / math.sqrt(self.weight[0].numel())
+        # The weights' own scale rides on the styles, of which there are fewer; [n, c_in].
+        style = self.affine(w) / math.sqrt(self.weight[0].numel())
         limit = self.clamp * gain
         gain *= math.sqrt(2)  # leaky ReLU's
         # Demodulation: the expected norm of the modulated weights, [n, c_out].
         with full_precision(x):
-            power = style.square() @ weight.square().sum(dim=(2, 3)).t()
+            power = style.square() @ self._squares()
             scale = (power + 1e-8).rsqrt() * gain
-        x = self._convolve(x * style[:, :, None, None].to(x.dtype), weight, window)
+        x = self._convolve(x * style[:, :, None, None].to(x.dtype), self.weight, window)
         bias = (self.bias * gain)[:, None, None].to(x.dtype)
         x = torch.addcmul(bias, x, scale[:, :, None, None].to(x.dtype), out=reuse(x))
         if noise.mode != "none":
@@ -81,9 +88,15 @@ class StyledConv(nn.Module):
                 drawn = window.fill(self.noise_const)
             drawn = drawn.to(torch.promote_types(drawn.dtype, x.dtype))  # float64 stays whole
             drawn = drawn * (self.noise_strength * (noise.strength * gain))
-            x = torch.add(x, drawn.to(x.dtype), out=reuse(x))
-        x = F.leaky_relu(x, SLOPE, inplace=reuse(x) is not None)
+            x += drawn.to(x.dtype)
+        x = F.leaky_relu(x, SLOPE, inplace=True)
         return torch.clamp(x, -limit, limit, out=reuse(x)) if limit else x
+
+    def _squares(self) -> Tensor:
+        """The squares of the kernel summed over places, `[c_in, c_out]`, in the kernel's order."""
+        if self.up:
+            return self.weight.transpose(0, 1).square().sum(dim=(2, 3))
+        return self.weight.square().sum(dim=(2, 3)).t()
 
     def _convolve(self, x: Tensor, weight: Tensor, window: Window) -> Tensor:
         if self.up:
