@@ -13,12 +13,13 @@ learns and then the generator. `--reference` takes checkouts, once or more often
 - lightweight-gan: trained as its command does by default, and beside it our recipe for tiny data,
   which is of its kind. `--channel-max` limits its widths, `--tiny-base` sets those of the recipe.
 
-Ours is trained in fp32, and in bf16 where a run left to "auto" would be; stylegan2-ada-pytorch on a
-graphics card with float16 at its four largest sides, as its own command trains; on a CPU, which is
-slow at float16, in fp32, but for `--own-precision`. Every contestant is a process of its own. They
-take turns step by step, so that a busy machine slows all of them; a round is 16 steps, one with R1,
-and ratios are medians over the rounds' own ratios. The first step, which has R1, is not among them.
-On a machine that is much busier with other things, `--threads 1 --own-time` tells the truth sooner.
+Ours is trained in bf16 where a run left to "auto" would be, and in fp32; the first line is what the
+others are compared with. stylegan2-ada-pytorch is trained on a graphics card with float16 at its
+four largest sides, as by its own command; on a CPU, which is slow at float16, in fp32, but for
+`--own-precision`. Every contestant is a process of its own. They take turns step by step, so that a
+busy machine slows all of them; a round is 16 steps, one with R1, and ratios are medians over the
+rounds' own ratios. The first step, which has R1, is not among them. On a machine that is much
+busier with other things, `--threads 1 --own-time` tells the truth sooner.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ CONTESTANT = Path(__file__).with_name("training_contestant.py")
 
 
 def tasks(args: argparse.Namespace) -> list[tuple[str, Task]]:
-    """Name and task of everyone who takes part; ours in fp32 comes first."""
+    """Name and task of everyone who takes part; ours as a run of its own accord comes first."""
     common: dict[str, Any] = {
         "resolution": args.resolution,
         "channel_base": args.channel_base,
@@ -59,9 +60,9 @@ def tasks(args: argparse.Namespace) -> list[tuple[str, Task]]:
         "threads": args.threads,
         "own_time": args.own_time,
     }
-    found = [("ours", Task(**common))]
-    if fastest_precision(args.device) == "bf16":  # what a trainer of ours takes here
-        found.append(("ours, bf16", Task(**common, half=True)))
+    lower = fastest_precision(args.device) == "bf16"
+    found = [("ours, bf16", Task(**common, half=True))] if lower else []
+    found.append(("ours, fp32", Task(**common)))
     for folder in args.reference:
         name = folder.resolve().name
         half = args.own_precision or args.device.startswith("cuda")
@@ -73,7 +74,8 @@ def tasks(args: argparse.Namespace) -> list[tuple[str, Task]]:
         elif is_lightweight(folder):
             tiny = {**common, "recipe": "tiny", "path_length": 0.0}
             base = args.tiny_base or args.channel_base
-            found.append(("ours, recipe tiny", Task(**{**tiny, "channel_base": base})))
+            own = Task(**{**tiny, "channel_base": base}, half=lower)
+            found.append(("ours, recipe tiny", own))
             found.append((name, Task(**tiny, **there, channel_max=args.channel_max)))
         else:
             sys.exit(f"{folder} is no checkout of stylegan2-ada-pytorch or of lightweight-gan.")
@@ -113,18 +115,20 @@ def rounds(contestant: Contestant, size: int) -> list[float]:
     return [sum(steps[i : i + size]) for i in range(0, len(steps), size)]
 
 
-def floor(training: Training, device: str) -> str:
+def floor(training: Training, device: str, precision: str) -> str:
     """What a step without R1 multiplies, and how long that takes at the device's best rate."""
     with FlopCounterMode(display=False) as counted:
         training.advance()
     operations = counted.get_total_flops() / training.config.batch / 1e9
-    a = torch.randn(2048, 2048, device=device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a = torch.randn(2048, 2048, device=device, dtype=dtype)
     a @ a
     best = min(_seconds(lambda: a @ a, device) for _ in range(5))
     rate = 2 * 2048**3 / best / 1e9
     return (
         f"{operations:.2f} GFLOP a picture; products of two matrices of side 2048 reach {rate:.0f} "
-        f"GFLOP/s here in fp32: a step takes {1000 * operations / rate:.1f} ms a picture at least"
+        f"GFLOP/s here in {precision}: a step takes {1000 * operations / rate:.1f} ms a picture at "
+        "least"
     )
 
 
@@ -141,13 +145,14 @@ def profile(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     retain_heap()
     task = tasks(args)[0][1]
-    training = Training(task.config, pictures(task), torch.device(args.device), "fp32")
+    precision = "bf16" if task.half else "fp32"
+    training = Training(task.config, pictures(task), torch.device(args.device), precision)
     for kind in ("with R1", "without"):
         with torch.profiler.profile() as seen:
             training.advance()
         print(f"\nA step {kind}: where the time goes")
         print(seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=15))
-    print(f"\n{floor(training, args.device)}")
+    print(f"\n{floor(training, args.device, precision)}")
 
 
 def arguments() -> argparse.Namespace:
