@@ -300,7 +300,12 @@ def _stream(container: OutputContainer, fps: float, frame: av.VideoFrame) -> av.
     stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1001))
     stream.width, stream.height = frame.width, frame.height
     stream.pix_fmt = "yuv420p"
-    stream.options = {"crf": QUALITY}
+    options = {"crf": QUALITY}
+    if "AVX512" in torch.backends.cpu.get_cpu_capability():
+        # x264's code for AVX-512 gives other bytes from time to time (core 165: where it looks
+        # ahead); at all other times they are those of its code for AVX2.
+        options["x264-params"] = "asm=avx2"
+    stream.options = options
     stream.codec_context.colorspace = BT709
     return stream
 
