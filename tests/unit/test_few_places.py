@@ -48,8 +48,12 @@ def test_they_are_taken_for_large_kernels_over_few_places_in_bf16_on_a_cpu() -> 
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-def test_rounded_once_they_are_as_near_as_the_library(transposed: bool) -> None:
-    """Results and gradients in bf16, each beside the same in float64."""
+def test_in_bf16_they_are_as_near_as_eight_bits_allow(transposed: bool) -> None:
+    """Results and gradients, each beside the same in float64.
+
+    Rounding once is off by up to 2**-9 of a number; what is gathered from parts that were rounded
+    by a little more. Not beside the library's own in bf16, which are worse on some processors.
+    """
     x, weight = draw(2, 96, 4, 4), draw(96, 96, 3, 3, seed=1) / 30
     how = {"stride": 2 if transposed else 1, "padding": 0 if transposed else 1}
     library = F.conv_transpose2d if transposed else F.conv2d
@@ -62,10 +66,9 @@ def test_rounded_once_they_are_as_near_as_the_library(transposed: bool) -> None:
         slope = draw(*y.shape, seed=2).bfloat16().to(dtype)
         return [y.detach(), *torch.autograd.grad(y, own, slope)]
 
-    exact = gradients(library, torch.float64)
-    usual, made = (gradients(convolve, torch.bfloat16) for convolve in (library, ours))
-    for found, near, wanted in zip(made, usual, exact, strict=True):
-        assert (found - wanted).std() < 1.5 * (near - wanted).std() < 2**-8 * wanted.std()
+    made, exact = gradients(ours, torch.bfloat16), gradients(library, torch.float64)
+    for found, wanted in zip(made, exact, strict=True):
+        assert (found - wanted).std() < 2**-8 * wanted.std()
 
 
 def test_what_they_make_may_be_changed_in_place() -> None:
