@@ -94,8 +94,17 @@ class Players(ABC):
             classes: of the real and of the generated pictures.
             draws: of the step.
         """
+        if self.at_once(real, fake):  # weights are prepared once
+            known = [one for one in classes if one is not None]
+            pictures = [torch.cat(pair) for pair in zip(real, fake, strict=True)]
+            scores = self.score(pictures, torch.cat(known) if known else None)
+            return *scores.split([len(real[0]), len(fake[0])]), None
         score, lesson = self.study(real, classes[0], draws)
         return score, self.score(fake, classes[1]), lesson
+
+    def at_once(self, real: list[Tensor], fake: list[Tensor]) -> bool:
+        """Whether one pass may score both: each as it would be without the others."""
+        return False
 
     def settle(self) -> None:  # noqa: B027
         """Once a step: what the discriminator keeps of its own weights follows them."""
@@ -142,23 +151,12 @@ class AnyPlayers(Players):
         """By minibatch statistics too: pictures are judged among their neighbours."""
         return self.discriminator(pictures[0], classes)
 
-    def judge(
-        self,
-        real: list[Tensor],
-        fake: list[Tensor],
-        classes: tuple[Tensor | None, Tensor | None],
-        draws: Draws,
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """All at once, for weights are then prepared once, unless they would share statistics.
+    def at_once(self, real: list[Tensor], fake: list[Tensor]) -> bool:
+        """Unless some would share statistics.
 
-        Those whose own gradients are wanted stay apart: theirs would go through all others, too.
+        Pictures whose own gradients are wanted stay apart: theirs would go through all others, too.
         """
-        apart = real[0].requires_grad or len(real[0]) % self.group or len(fake[0]) % self.group
-        if apart:
-            return super().judge(real, fake, classes, draws)
-        known = [one for one in classes if one is not None]
-        scores = self.score([torch.cat([real[0], fake[0]])], torch.cat(known) if known else None)
-        return *scores.split([len(real[0]), len(fake[0])]), None
+        return not (real[0].requires_grad or len(real[0]) % self.group or len(fake[0]) % self.group)
 
     def frozen(self, blocks: int) -> Iterator[nn.Parameter]:
         """Blocks from the full side downwards (Mo et al. 2020, arXiv 2002.10964)."""
